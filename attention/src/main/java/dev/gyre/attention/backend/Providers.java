@@ -1,0 +1,56 @@
+package dev.gyre.attention.backend;
+
+import dev.gyre.attention.EngineException;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceLoader;
+import java.util.stream.Collectors;
+
+/** The implementations on the class path, the preferred first. */
+public final class Providers {
+    /** The name that picks the preferred available implementation. */
+    public static final String AUTO = "auto";
+
+    private final List<AttentionProvider> providers;
+
+    /** These implementations. */
+    public Providers(List<AttentionProvider> providers) {
+        this.providers = new ArrayList<>(providers);
+        this.providers.sort(Comparator.comparingInt(AttentionProvider::preference).reversed());
+    }
+
+    /** All that {@link ServiceLoader} finds. */
+    public static Providers load() {
+        List<AttentionProvider> found = new ArrayList<>();
+        ServiceLoader.load(AttentionProvider.class, Providers.class.getClassLoader()).forEach(found::add);
+        return new Providers(found);
+    }
+
+    /** All of them, the preferred first, available or not. */
+    public List<AttentionProvider> all() {
+        return List.copyOf(providers);
+    }
+
+    /** The implementation of that name for a phase, or the preferred one for {@code auto}; never a silent fallback. */
+    public AttentionProvider choose(Phase phase, String name) {
+        if (name.equals(AUTO)) {
+            return providers.stream()
+                    .filter(provider -> provider.missing().isEmpty())
+                    .findFirst()
+                    .orElseThrow(() -> new EngineException("no attention implementation is on the class path."));
+        }
+        for (AttentionProvider provider : providers) {
+            if (provider.name().equals(name)) {
+                provider.missing().ifPresent(reason -> {
+                    throw new EngineException(phase.option() + " " + name + " is not available: " + reason + ".");
+                });
+                return provider;
+            }
+        }
+        String known = providers.stream().map(AttentionProvider::name).collect(Collectors.joining(", "));
+        throw new EngineException(
+                phase.option() + " " + name + " is not available here; use one of auto, " + known + ".");
+    }
+}

@@ -1,0 +1,72 @@
+package dev.gyre.attention.cache;
+
+import dev.gyre.attention.EngineException;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The caches of all layers, off the Java heap, one segment a layer and kind (never one array over all layers: a row
+ * number times 576 overflows an int above row 3.7 million).
+ */
+public final class KvCache implements AutoCloseable {
+    private final Arena arena = Arena.ofShared();
+    private final List<LatentCache> latents = new ArrayList<>();
+    private final List<IndexKeyCache> indexKeys = new ArrayList<>();
+    private final PagePool pool;
+
+    /**
+     * @param shape what a token needs in a layer; {@code shape.index() == 0} leaves the index keys out
+     * @param tokens how many tokens there must be room for, over all sequences, each rounded up to whole pages
+     */
+    public KvCache(int layers, CacheShape shape, CacheDtype dtype, int tokens) {
+        int pages = Math.ceilDiv(tokens, PageTable.PAGE);
+        int slots = Math.multiplyExact(pages, PageTable.PAGE);
+        pool = new PagePool(pages);
+        try {
+            for (int layer = 0; layer < layers; layer++) {
+                latents.add(new LatentCache(shape, dtype, allocate(slots, shape.latentBytes(dtype)), slots));
+                if (shape.index() > 0) {
+                    indexKeys.add(new IndexKeyCache(shape, dtype, allocate(slots, shape.indexBytes(dtype)), slots));
+                }
+            }
+        } catch (OutOfMemoryError e) {
+            arena.close();
+            long bytes = Math.multiplyExact((long) slots, bytesPerToken(layers, shape, dtype));
+            throw new EngineException("the KV cache needs " + bytes + " bytes and the machine does not have them free; "
+                    + "use a shorter --context-length or a smaller --kv-cache-dtype.", e);
+        }
+    }
+
+    /** Bytes that one token takes in the caches of all layers. */
+    public static long bytesPerToken(int layers, CacheShape shape, CacheDtype dtype) {
+        return Math.multiplyExact((long) layers, shape.latentBytes(dtype) + shape.indexBytes(dtype));
+    }
+
+    /** The pages that sequences take theirs from. */
+    public PagePool pool() {
+        return pool;
+    }
+
+    /** A layer's latents. */
+    public LatentCache latents(int layer) {
+        return latents.get(layer);
+    }
+
+    /** A layer's index keys; only where the model has an indexer. */
+    public IndexKeyCache indexKeys(int layer) {
+        return indexKeys.get(layer);
+    }
+
+    /** Frees the memory; sequences on these pages are void. */
+    @Override
+    public void close() {
+        arena.close();
+    }
+
+    private MemorySegment allocate(int slots, int bytes) {
+        return arena.allocate(Math.multiplyExact((long) slots, (long) bytes), 64);
+    }
+}

@@ -1,0 +1,112 @@
+package dev.gyre.attention.cache;
+
+import dev.gyre.attention.numeric.Bf16;
+import dev.gyre.attention.numeric.Fp8E4M3;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * One layer's latents: {@code [slots, latent + rope]}, the normalised latent and after it the rotated key that all
+ * heads share.
+ *
+ * <p>Layouts of a row (FlashMLA's for FP8): f32 and bf16 plain; FP8 {@code latent} e4m3 bytes, then one f32 scale for
+ * every 128 of them, then {@code rope} bf16: 656 bytes for 512 + 64. A scale is amax/448, any f32; a tile of zeros has
+ * scale 1.
+ */
+public final class LatentCache {
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
+
+    private final CacheShape shape;
+    private final CacheDtype dtype;
+    private final MemorySegment segment;
+    private final long rowBytes;
+    private final int slots;
+
+    LatentCache(CacheShape shape, CacheDtype dtype, MemorySegment segment, int slots) {
+        this.shape = shape;
+        this.dtype = dtype;
+        this.segment = segment;
+        this.rowBytes = shape.latentBytes(dtype);
+        this.slots = slots;
+    }
+
+    /** How many tokens there is room for. */
+    public int slots() {
+        return slots;
+    }
+
+    /** What a row is made of. */
+    public CacheShape shape() {
+        return shape;
+    }
+
+    /** How values are stored. */
+    public CacheDtype dtype() {
+        return dtype;
+    }
+
+    /** The raw rows, {@code [slots, rowBytes]}. */
+    public MemorySegment segment() {
+        return segment;
+    }
+
+    /** Bytes of one row. */
+    public long rowBytes() {
+        return rowBytes;
+    }
+
+    /** Stores the row {@code source[from, from + latent + rope)}. */
+    public void write(int slot, float[] source, int from) {
+        long at = Math.multiplyExact(slot, rowBytes);
+        int width = shape.width();
+        switch (dtype) {
+            case F32 -> MemorySegment.copy(source, from, segment, FLOAT, at, width);
+            case BF16 -> writeBf16(at, source, from, width);
+            case FP8_E4M3 -> {
+                long scales = at + shape.latent();
+                for (int start = 0; start < shape.latent(); start += Fp8Tile.SIZE) {
+                    int end = Math.min(start + Fp8Tile.SIZE, shape.latent());
+                    float amax = Fp8Tile.amax(source, from + start, from + end);
+                    float scale = amax > 0 ? amax / Fp8E4M3.MAX : 1f;
+                    for (int i = start; i < end; i++) {
+                        segment.set(ValueLayout.JAVA_BYTE, at + i, Fp8E4M3.encode(source[from + i] / scale));
+                    }
+                    segment.set(FLOAT, scales + start / Fp8Tile.SIZE * (long) Float.BYTES, scale);
+                }
+                writeBf16(at + rowBytes - shape.rope() * (long) Short.BYTES, source, from + shape.latent(), shape.rope());
+            }
+        }
+    }
+
+    /** Decodes a row into {@code target[to, to + latent + rope)}. */
+    public void read(int slot, float[] target, int to) {
+        long at = Math.multiplyExact(slot, rowBytes);
+        int width = shape.width();
+        switch (dtype) {
+            case F32 -> MemorySegment.copy(segment, FLOAT, at, target, to, width);
+            case BF16 -> readBf16(at, target, to, width);
+            case FP8_E4M3 -> {
+                long scales = at + shape.latent();
+                for (int i = 0; i < shape.latent(); i++) {
+                    float scale = segment.get(FLOAT, scales + i / Fp8Tile.SIZE * (long) Float.BYTES);
+                    target[to + i] = Fp8E4M3.decode(segment.get(ValueLayout.JAVA_BYTE, at + i)) * scale;
+                }
+                readBf16(at + rowBytes - shape.rope() * (long) Short.BYTES, target, to + shape.latent(), shape.rope());
+            }
+        }
+    }
+
+    private void writeBf16(long at, float[] source, int from, int count) {
+        for (int i = 0; i < count; i++) {
+            segment.set(SHORT, at + i * (long) Short.BYTES, Bf16.encode(source[from + i]));
+        }
+    }
+
+    private void readBf16(long at, float[] target, int to, int count) {
+        for (int i = 0; i < count; i++) {
+            target[to + i] = Bf16.decode(segment.get(SHORT, at + i * (long) Short.BYTES));
+        }
+    }
+}
