@@ -7,13 +7,30 @@ package dev.gyre.attention;
 public final class EngineException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
-    /** A mistake of the user's or in the user's files. */
+    private final boolean usage;
+
+    /** A failure: of a file, of memory, of what a model can do. */
     public EngineException(String sentence) {
-        super(sentence);
+        this(sentence, null, false);
     }
 
     /** The same, with what was thrown below, for those who debug. */
     public EngineException(String sentence, Throwable cause) {
+        this(sentence, cause, false);
+    }
+
+    private EngineException(String sentence, Throwable cause, boolean usage) {
         super(sentence, cause);
+        this.usage = usage;
+    }
+
+    /** A value that could not be right whatever the model: an option out of its range. */
+    public static EngineException usage(String sentence) {
+        return new EngineException(sentence, null, true);
+    }
+
+    /** Whether the caller asked for something impossible, rather than something failing. */
+    public boolean isUsage() {
+        return usage;
     }
 }

@@ -37,7 +37,7 @@ public final class AttentionBackends {
             String name, boolean hasIndexer, Implementations implementations, long scoreBytes) {
         Factory factory = FACTORIES.get(name);
         if (factory == null) {
-            throw new EngineException("--attention-backend " + name + " is not known; use one of "
+            throw EngineException.usage("--attention-backend " + name + " is not known; use one of "
                     + String.join(", ", FACTORIES.keySet()) + ".");
         }
         AttentionBackend backend = factory.create(implementations, scoreBytes);

@@ -50,7 +50,7 @@ public final class Providers {
             }
         }
         String known = providers.stream().map(AttentionProvider::name).collect(Collectors.joining(", "));
-        throw new EngineException(
+        throw EngineException.usage(
                 phase.option() + " " + name + " is not available here; use one of auto, " + known + ".");
     }
 }

@@ -33,6 +33,6 @@ public enum CacheDtype {
             }
         }
         String known = Arrays.stream(values()).map(CacheDtype::label).collect(Collectors.joining(", "));
-        throw new EngineException("--kv-cache-dtype " + name + " is not known; use one of " + known + ".");
+        throw EngineException.usage("--kv-cache-dtype " + name + " is not known; use one of " + known + ".");
     }
 }

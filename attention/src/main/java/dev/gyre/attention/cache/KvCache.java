@@ -6,6 +6,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.SplittableRandom;
 
 /**
  * The caches of all layers, off the Java heap, one segment a layer and kind (never one array over all layers: a row
@@ -58,6 +59,31 @@ public final class KvCache implements AutoCloseable {
     /** A layer's index keys; only where the model has an indexer. */
     public IndexKeyCache indexKeys(int layer) {
         return indexKeys.get(layer);
+    }
+
+    /** Writes random normal numbers as the latents and index keys of tokens [from, to) of a sequence, in every layer. */
+    public void randomize(PageTable table, int from, int to, long seed) {
+        SplittableRandom random = new SplittableRandom(seed);
+        for (LatentCache cache : latents) {
+            float[] row = new float[cache.shape().width()];
+            for (int position = from; position < to; position++) {
+                fill(row, random);
+                cache.write(table.slot(position), row, 0);
+            }
+        }
+        for (IndexKeyCache cache : indexKeys) {
+            float[] key = new float[cache.dim()];
+            for (int position = from; position < to; position++) {
+                fill(key, random);
+                cache.write(table.slot(position), key, 0);
+            }
+        }
+    }
+
+    private static void fill(float[] values, SplittableRandom random) {
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
     }
 
     /** Frees the memory; sequences on these pages are void. */

@@ -1,0 +1,216 @@
+package dev.gyre.model;
+
+import dev.gyre.attention.EngineException;
+import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.AttentionBackends;
+import dev.gyre.attention.backend.Implementations;
+import dev.gyre.attention.backend.Phase;
+import dev.gyre.attention.backend.Providers;
+import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.attention.cache.CacheShape;
+import dev.gyre.attention.cache.KvCache;
+import dev.gyre.attention.cache.PageTable;
+import dev.gyre.model.arch.Architecture;
+import dev.gyre.model.arch.Architectures;
+import dev.gyre.model.checkpoint.Checkpoint;
+import dev.gyre.model.checkpoint.ModelFiles;
+import dev.gyre.model.config.ConfigReader;
+import dev.gyre.model.config.Fields;
+import dev.gyre.model.config.GenerationDefaults;
+import dev.gyre.model.config.ModelConfig;
+import dev.gyre.model.generate.ModelRunner;
+import dev.gyre.model.layers.Decoder;
+import dev.gyre.model.ops.cpu.CpuOps;
+import dev.gyre.model.tokenizer.Tokenizer;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+
+/**
+ * A model, opened: its configuration, weights and tokenizer, and the threads that run it.
+ *
+ * <pre>{@code
+ * try (Engine engine = Engine.open(EngineOptions.defaults());
+ *         ModelRunner runner = engine.runner(1, 256)) {
+ *     int[] prompt = engine.tokenizer().encodeWithBos("Fellow-Citizens of the Senate");
+ *     Generation result = new Generator(engine, runner)
+ *             .generate(runner.start(), prompt, GenerationOptions.greedy(32), text -> System.out.print(text));
+ * }
+ * }</pre>
+ *
+ * One thread at a time.
+ */
+public final class Engine implements AutoCloseable {
+    private final ModelFiles files;
+    private final ModelConfig config;
+    private final GenerationDefaults defaults;
+    private final EngineOptions options;
+    private final WorkerPool pool;
+    private final Checkpoint checkpoint;
+    private final Implementations implementations;
+    private final String attentionBackend;
+    private final Decoder decoder;
+    private Tokenizer tokenizer;
+
+    private Engine(ModelFiles files, Fields json, Architecture architecture, EngineOptions options) {
+        this.files = files;
+        this.options = options;
+        config = ConfigReader.read(json, architecture.sparse());
+        if (options.indexTopk() > 0 && !config.isSparse()) {
+            throw new EngineException("--index-topk needs a model with an indexer, and " + files.where() + " has none.");
+        }
+        if (options.contextLength() > config.maxPositions()) {
+            throw new EngineException("--context-length " + options.contextLength() + " is beyond the model's "
+                    + config.maxPositions() + " positions; --config-override max_position_embeddings stretches them.");
+        }
+        String generation = "generation_config.json";
+        Fields recommended = files.has(generation)
+                ? Fields.parse(files.read(generation), files.where() + ": " + generation)
+                : null;
+        defaults = GenerationDefaults.read(json, recommended, config.vocabulary());
+        attentionBackend = options.attentionBackend() != null
+                ? options.attentionBackend()
+                : config.isSparse() ? AttentionBackends.DSA : AttentionBackends.DENSE;
+        pool = new WorkerPool(options.threads());
+        Checkpoint opened = null;
+        try {
+            implementations = Implementations.choose(Providers.load(), options.implementations(), pool);
+            CpuOps ops = new CpuOps(pool, AttentionBackends.create(
+                    attentionBackend, config.isSparse(), implementations, options.scoreBuffer()));
+            opened = Checkpoint.open(files, config.blockRows(), config.blockColumns());
+            decoder = architecture.factory().create(config, opened, ops);
+            opened.finish(this::belongsToMtp);
+            checkpoint = opened;
+        } catch (RuntimeException | Error e) {
+            pool.close();
+            if (opened != null) {
+                opened.close();
+            }
+            throw e;
+        }
+    }
+
+    /** Opens a model. */
+    public static Engine open(EngineOptions options) {
+        ModelFiles files = options.model() == null ? ModelFiles.embedded() : ModelFiles.folder(options.model());
+        Fields json = config(files, options);
+        return new Engine(files, json, Architectures.of(ConfigReader.architecture(json)), options);
+    }
+
+    private static Fields config(ModelFiles files, EngineOptions options) {
+        Fields json = Fields.parse(files.read("config.json"), files.where() + ": config.json");
+        if (options.configOverride() != null) {
+            json = json.merge(Fields.parse(
+                    options.configOverride().getBytes(StandardCharsets.UTF_8), "--config-override"));
+        }
+        if (options.indexTopk() > 0) {
+            json = json.merge(Fields.parse(
+                    ("{\"index_topk\":" + options.indexTopk() + "}").getBytes(StandardCharsets.UTF_8), "--index-topk"));
+        }
+        return json;
+    }
+
+    /** Layers for multi-token prediction come behind the others in a checkpoint and are not needed to generate. */
+    private boolean belongsToMtp(String tensor) {
+        for (int layer = config.layers(); layer < config.layers() + config.mtpLayers(); layer++) {
+            if (tensor.startsWith("model.layers." + layer + ".")) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** The shape of the model. */
+    public ModelConfig config() {
+        return config;
+    }
+
+    /** What the model's files recommend for generation. */
+    public GenerationDefaults defaults() {
+        return defaults;
+    }
+
+    /** How the engine was opened. */
+    public EngineOptions options() {
+        return options;
+    }
+
+    /** Where the model came from, for messages. */
+    public String where() {
+        return files.where();
+    }
+
+    /** The attention backend in use. */
+    public String attentionBackend() {
+        return attentionBackend;
+    }
+
+    /** Which implementation serves each phase. */
+    public Map<Phase, String> implementations() {
+        return implementations.names();
+    }
+
+    /** Elements of all weights, scales of FP8 blocks not counted. */
+    public long parameters() {
+        return checkpoint.parameters();
+    }
+
+    /** Bytes of all weights in their files. */
+    public long weightBytes() {
+        return checkpoint.bytes();
+    }
+
+    /** The most tokens of a sequence. */
+    public int contextLength() {
+        return options.contextLength() > 0 ? options.contextLength() : config.maxPositions();
+    }
+
+    /** How caches store their values. */
+    public CacheDtype cacheDtype() {
+        return options.cacheDtype() != null ? options.cacheDtype() : options.precision().cacheDtype();
+    }
+
+    /** What a token takes in the cache of a layer; without index keys where the attention backend scores nothing. */
+    public CacheShape cacheShape() {
+        boolean keys = config.isSparse() && !attentionBackend.equals(AttentionBackends.DENSE);
+        return new CacheShape(config.mla().kvRank(), config.mla().rope(), keys ? config.indexer().dim() : 0);
+    }
+
+    /** Whether the model comes with a tokenizer. */
+    public boolean hasTokenizer() {
+        return files.has("tokenizer.json");
+    }
+
+    /** The model's tokenizer, read at the first call. */
+    public synchronized Tokenizer tokenizer() {
+        if (tokenizer == null) {
+            tokenizer = tokenizer(files);
+        }
+        return tokenizer;
+    }
+
+    /** The tokenizer of a model that need not be opened for it. */
+    public static Tokenizer tokenizer(ModelFiles files) {
+        if (!files.has("tokenizer.json")) {
+            throw new EngineException(files.where() + " has no tokenizer.json; give the prompt as --tokens.");
+        }
+        String extra = "tokenizer_config.json";
+        return Tokenizer.read(
+                files.read("tokenizer.json"), files.has(extra) ? files.read(extra) : null, files.where());
+    }
+
+    /** A runner whose caches hold {@code sequences} texts of {@code tokens} tokens each. */
+    public ModelRunner runner(int sequences, int tokens) {
+        long pages = Math.multiplyExact((long) sequences, (long) Math.ceilDiv(tokens, PageTable.PAGE));
+        int slots = (int) Math.min(Math.multiplyExact(pages, (long) PageTable.PAGE), Integer.MAX_VALUE - PageTable.PAGE);
+        KvCache cache = new KvCache(config.layers(), cacheShape(), cacheDtype(), slots);
+        return new ModelRunner(decoder, cache, options.prefillChunk(), contextLength());
+    }
+
+    /** Unmaps the weights and ends the threads. */
+    @Override
+    public void close() {
+        pool.close();
+        checkpoint.close();
+    }
+}

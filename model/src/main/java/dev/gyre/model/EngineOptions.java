@@ -1,0 +1,124 @@
+package dev.gyre.model;
+
+import dev.gyre.attention.EngineException;
+import dev.gyre.attention.backend.Phase;
+import dev.gyre.attention.cache.CacheDtype;
+
+import java.nio.file.Path;
+import java.util.Map;
+
+/**
+ * How to open an engine. Start from {@link #defaults()} and change what differs:
+ *
+ * <pre>{@code EngineOptions.defaults().withModel(Path.of("models/mine")).withThreads(4)}</pre>
+ *
+ * @param model the model's folder; null for the embedded default model
+ * @param attentionBackend {@code dsa}, {@code nsa} or {@code dense}; null for what the model is
+ * @param implementations names by phase; a phase that is missing is {@code auto}
+ * @param cacheDtype null for what {@code precision} implies
+ * @param indexTopk replaces the model's index_topk; 0 keeps it
+ * @param configOverride a JSON object that is laid over config.json; null for none
+ * @param threads threads that compute, at least 1
+ * @param contextLength the most tokens of a sequence; 0 for the model's max_position_embeddings
+ * @param prefillChunk the most tokens of a step; it does not change results
+ * @param scoreBuffer the most bytes that index scores take at a time
+ */
+public record EngineOptions(
+        Path model,
+        String attentionBackend,
+        Map<Phase, String> implementations,
+        CacheDtype cacheDtype,
+        int indexTopk,
+        String configOverride,
+        Precision precision,
+        int threads,
+        int contextLength,
+        int prefillChunk,
+        long scoreBuffer) {
+
+    /** Checks the ranges. */
+    public EngineOptions {
+        implementations = Map.copyOf(implementations);
+        least("--index-topk", indexTopk, 0);
+        least("--threads", threads, 1);
+        least("--context-length", contextLength, 0);
+        least("--prefill-chunk", prefillChunk, 1);
+        least("--score-buffer", scoreBuffer, 1);
+    }
+
+    private static void least(String option, long value, long least) {
+        if (value < least) {
+            throw EngineException.usage(option + " must be at least " + least + ", not " + value + ".");
+        }
+    }
+
+    /** The embedded model, exact, on all processors. */
+    public static EngineOptions defaults() {
+        return new EngineOptions(
+                null,
+                null,
+                Map.of(),
+                null,
+                0,
+                null,
+                Precision.EXACT,
+                Runtime.getRuntime().availableProcessors(),
+                0,
+                512,
+                256L << 20);
+    }
+
+    /** The same with another model folder. */
+    public EngineOptions withModel(Path folder) {
+        return new EngineOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer);
+    }
+
+    /** The same with another attention backend and these implementations of its phases. */
+    public EngineOptions withAttention(String backend, Map<Phase, String> names) {
+        return new EngineOptions(model, backend, names, cacheDtype, indexTopk, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer);
+    }
+
+    /** The same with another cache dtype. */
+    public EngineOptions withCacheDtype(CacheDtype dtype) {
+        return new EngineOptions(model, attentionBackend, implementations, dtype, indexTopk, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer);
+    }
+
+    /** The same with another index_topk. */
+    public EngineOptions withIndexTopk(int topk) {
+        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, topk, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer);
+    }
+
+    /** The same with this JSON laid over config.json. */
+    public EngineOptions withConfigOverride(String json) {
+        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, json,
+                precision, threads, contextLength, prefillChunk, scoreBuffer);
+    }
+
+    /** The same with another precision. */
+    public EngineOptions withPrecision(Precision other) {
+        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+                other, threads, contextLength, prefillChunk, scoreBuffer);
+    }
+
+    /** The same with another number of threads. */
+    public EngineOptions withThreads(int count) {
+        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+                precision, count, contextLength, prefillChunk, scoreBuffer);
+    }
+
+    /** The same with another context length. */
+    public EngineOptions withContextLength(int tokens) {
+        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+                precision, threads, tokens, prefillChunk, scoreBuffer);
+    }
+
+    /** The same with another prefill chunk and score buffer. */
+    public EngineOptions withChunks(int prefillTokens, long scoreBytes) {
+        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+                precision, threads, contextLength, prefillTokens, scoreBytes);
+    }
+}

@@ -1,0 +1,168 @@
+package dev.gyre.model.checkpoint;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.gyre.attention.EngineException;
+import dev.gyre.model.config.Fields;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Predicate;
+
+/**
+ * All tensors of a model, from {@code model.safetensors} or from the shards that {@code model.safetensors.index.json}
+ * names. Tensors are handed out by name and shape; {@link #finish} rejects those that nobody asked for.
+ */
+public final class Checkpoint implements AutoCloseable {
+    private static final String SINGLE = "model.safetensors";
+    private static final String INDEX = "model.safetensors.index.json";
+    private static final String SCALES = "_scale_inv";
+
+    private final Arena arena = Arena.ofShared();
+    private final Map<String, SafetensorsFile.Entry> entries = new LinkedHashMap<>();
+    private final Set<String> unused = new HashSet<>();
+    private final String where;
+    private final int blockRows;
+    private final int blockColumns;
+    private long bytes;
+    private long parameters;
+
+    private Checkpoint(String where, int blockRows, int blockColumns) {
+        this.where = where;
+        this.blockRows = blockRows;
+        this.blockColumns = blockColumns;
+    }
+
+    /** Maps and checks the files; {@code blockRows x blockColumns} FP8 values share a scale. */
+    public static Checkpoint open(ModelFiles files, int blockRows, int blockColumns) {
+        Checkpoint checkpoint = new Checkpoint(files.where(), blockRows, blockColumns);
+        try {
+            if (files.has(INDEX)) {
+                checkpoint.addShards(files);
+            } else if (files.has(SINGLE)) {
+                checkpoint.addFile(files, SINGLE);
+            } else {
+                throw new EngineException(files.where() + " has neither " + SINGLE + " nor " + INDEX + ".");
+            }
+            checkpoint.unused.addAll(checkpoint.entries.keySet());
+            return checkpoint;
+        } catch (RuntimeException | Error e) {
+            checkpoint.close();
+            throw e;
+        }
+    }
+
+    private Map<String, SafetensorsFile.Entry> addFile(ModelFiles files, String file) {
+        String name = files.where() + ": " + file;
+        MemorySegment segment = files.map(file, arena);
+        Map<String, SafetensorsFile.Entry> found = SafetensorsFile.read(segment, name);
+        found.forEach((tensor, entry) -> {
+            if (entries.putIfAbsent(tensor, entry) != null) {
+                throw new EngineException(name + ": tensor " + tensor + " is in another file too.");
+            }
+        });
+        return found;
+    }
+
+    private void addShards(ModelFiles files) {
+        String name = files.where() + ": " + INDEX;
+        JsonNode map = Fields.parse(files.read(INDEX), name).get("weight_map");
+        if (map == null || !map.isObject()) {
+            throw new EngineException(name + " has no weight_map.");
+        }
+        Map<String, Set<String>> tensorsOf = new LinkedHashMap<>();
+        map.properties().forEach(field -> {
+            String file = field.getValue().asText("");
+            if (file.isEmpty() || file.contains("/") || file.contains("\\") || !file.endsWith(".safetensors")) {
+                throw new EngineException(
+                        name + ": tensor " + field.getKey() + " is not in a .safetensors file of the same folder.");
+            }
+            tensorsOf.computeIfAbsent(file, f -> new HashSet<>()).add(field.getKey());
+        });
+        tensorsOf.forEach((file, tensors) -> {
+            Set<String> found = addFile(files, file).keySet();
+            for (String tensor : new TreeSet<>(tensors)) {
+                if (!found.contains(tensor)) {
+                    throw new EngineException(name + " says that " + file + " has tensor " + tensor + "; it has not.");
+                }
+            }
+        });
+    }
+
+    /** A vector of that many elements. */
+    public Weight vector(String name, int size) {
+        return weight(name, new long[] {size}, 1, size);
+    }
+
+    /** A matrix. */
+    public Weight matrix(String name, int rows, int columns) {
+        return weight(name, new long[] {rows, columns}, rows, columns);
+    }
+
+    private Weight weight(String name, long[] shape, int rows, int columns) {
+        SafetensorsFile.Entry entry = take(name, shape);
+        DType dtype;
+        try {
+            dtype = DType.valueOf(entry.dtype());
+        } catch (IllegalArgumentException e) {
+            throw new EngineException(where + ": tensor " + name + " is of dtype " + entry.dtype()
+                    + "; known: F32, F16, BF16, F8_E4M3.", e);
+        }
+        parameters += (long) rows * columns;
+        if (dtype != DType.F8_E4M3) {
+            return new Weight(name, dtype, rows, columns, entry.data());
+        }
+        long[] blocks = {Math.ceilDiv(rows, blockRows), Math.ceilDiv(columns, blockColumns)};
+        SafetensorsFile.Entry scales = take(name + SCALES, blocks);
+        if (!scales.dtype().equals("F32")) {
+            throw new EngineException(
+                    where + ": tensor " + name + SCALES + " is of dtype " + scales.dtype() + " and must be F32.");
+        }
+        return new Weight(name, dtype, rows, columns, entry.data(), scales.data(), blockRows, blockColumns);
+    }
+
+    private SafetensorsFile.Entry take(String name, long[] shape) {
+        SafetensorsFile.Entry entry = entries.get(name);
+        if (entry == null) {
+            throw new EngineException(where + ": tensor " + name + " " + Arrays.toString(shape) + " is missing.");
+        }
+        if (!Arrays.equals(entry.shape(), shape)) {
+            throw new EngineException(where + ": tensor " + name + " must have shape " + Arrays.toString(shape)
+                    + " by config.json and has " + Arrays.toString(entry.shape()) + ".");
+        }
+        unused.remove(name);
+        bytes += entry.data().byteSize();
+        return entry;
+    }
+
+    /** Rejects tensors that were not asked for and that {@code ignored} does not excuse. */
+    public void finish(Predicate<String> ignored) {
+        for (String name : new TreeSet<>(unused)) {
+            if (!ignored.test(name)) {
+                throw new EngineException(where + ": tensor " + name + " " + entries.get(name).shown()
+                        + " does not belong to the model that config.json describes.");
+            }
+        }
+    }
+
+    /** Bytes of the tensors handed out. */
+    public long bytes() {
+        return bytes;
+    }
+
+    /** Elements of the tensors handed out, scales not counted. */
+    public long parameters() {
+        return parameters;
+    }
+
+    /** Unmaps the files; weights are void. */
+    @Override
+    public void close() {
+        arena.close();
+    }
+}

@@ -1,0 +1,183 @@
+package dev.gyre.model.config;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+/** Reads {@code config.json} in either of Hugging Face's spellings. */
+public final class ConfigReader {
+    private ConfigReader() {}
+
+    /** The first of {@code architectures}. */
+    public static String architecture(Fields fields) {
+        JsonNode names = fields.get("architectures");
+        if (names == null || !names.isArray() || names.isEmpty() || !names.get(0).isTextual()) {
+            throw fields.wrong("architectures", "a list with the name of an architecture");
+        }
+        return names.get(0).textValue();
+    }
+
+    /**
+     * The configuration.
+     *
+     * @param sparse whether the architecture is one with an indexer; {@code index_topk} decides whether this model has
+     *     one
+     */
+    public static ModelConfig read(Fields fields, boolean sparse) {
+        only(fields, "hidden_act", "silu");
+        only(fields, "scoring_func", "sigmoid");
+        only(fields, "topk_method", "noaux_tc");
+        if (fields.flag("attention_bias", false)) {
+            throw fields.unsupported("attention_bias", "false");
+        }
+        ModelConfig.Mla mla = mla(fields);
+        int[] block = weightBlock(fields);
+        return new ModelConfig(
+                architecture(fields),
+                fields.count("vocab_size", 1),
+                fields.count("hidden_size", 1),
+                fields.count("num_hidden_layers", 1),
+                fields.count("num_nextn_predict_layers", 0, 0),
+                mla,
+                sparse && fields.has("index_topk") ? indexer(fields, mla) : null,
+                fields.count("intermediate_size", 1),
+                fields.has("n_routed_experts") ? moe(fields) : null,
+                (float) fields.positive("rms_norm_eps", 1e-6),
+                rope(fields),
+                fields.count("max_position_embeddings", 1),
+                fields.flag("tie_word_embeddings", false),
+                block[0],
+                block[1]);
+    }
+
+    private static void only(Fields fields, String field, String known) {
+        if (!fields.text(field, known).equals(known)) {
+            throw fields.unsupported(field, known);
+        }
+    }
+
+    private static ModelConfig.Mla mla(Fields fields) {
+        int rope = fields.count("qk_rope_head_dim", 2);
+        if (rope % 2 != 0) {
+            throw fields.wrong("qk_rope_head_dim", "even");
+        }
+        return new ModelConfig.Mla(
+                fields.count("num_attention_heads", 1),
+                fields.count("q_lora_rank", 1, 0),
+                fields.count("kv_lora_rank", 1),
+                fields.count("qk_nope_head_dim", 1),
+                rope,
+                fields.count("v_head_dim", 1),
+                fields.flag("rope_interleave", true));
+    }
+
+    private static ModelConfig.Indexer indexer(Fields fields, ModelConfig.Mla mla) {
+        if (mla.qRank() == 0) {
+            throw fields.wrong("q_lora_rank", "a number in a model with an indexer");
+        }
+        int dim = fields.count("index_head_dim", mla.rope()); // the rotary part must fit
+        return new ModelConfig.Indexer(
+                fields.count("index_n_heads", 1),
+                dim,
+                fields.count("index_topk", 1),
+                fields.flag("indexer_rope_interleave", false));
+    }
+
+    private static ModelConfig.Moe moe(Fields fields) {
+        int experts = fields.count("n_routed_experts", 1);
+        int groups = fields.count("n_group", 1, 1);
+        int groupsPerToken = fields.count("topk_group", 1, groups);
+        int perToken = fields.count("num_experts_per_tok", 1);
+        if (experts % groups != 0) {
+            throw fields.wrong("n_group", "a divisor of n_routed_experts (" + experts + ")");
+        }
+        if (groupsPerToken > groups) {
+            throw fields.wrong("topk_group", "at most n_group (" + groups + ")");
+        }
+        if (perToken > groupsPerToken * (experts / groups)) {
+            throw fields.wrong("num_experts_per_tok", "at most the " + groupsPerToken * (experts / groups)
+                    + " experts of the groups that a token may use");
+        }
+        return new ModelConfig.Moe(
+                fields.count("first_k_dense_replace", 0, 0),
+                fields.count("moe_layer_freq", 1, 1),
+                experts,
+                perToken,
+                groups,
+                groupsPerToken,
+                fields.count("moe_intermediate_size", 1),
+                fields.count("n_shared_experts", 0, 0),
+                fields.flag("norm_topk_prob", true),
+                (float) fields.positive("routed_scaling_factor", 1));
+    }
+
+    /** {@code rope_parameters} holds theta and scaling; the older {@code rope_scaling} leaves theta outside. */
+    private static ModelConfig.Rope rope(Fields fields) {
+        Fields parameters = fields.object("rope_parameters");
+        Fields scaling = parameters != null ? parameters : fields.object("rope_scaling");
+        double theta = fields.positive("rope_theta", 10000);
+        if (scaling == null) {
+            return new ModelConfig.Rope(theta, null);
+        }
+        theta = scaling.positive("rope_theta", theta);
+        String key = scaling.has("rope_type") ? "rope_type" : "type";
+        return switch (scaling.text(key, "default")) {
+            case "default" -> new ModelConfig.Rope(theta, null);
+            case "yarn" -> new ModelConfig.Rope(theta, yarn(scaling, fields));
+            default -> throw scaling.unsupported(key, "default, yarn");
+        };
+    }
+
+    private static ModelConfig.Yarn yarn(Fields scaling, Fields fields) {
+        double original = scaling.positive(
+                "original_max_position_embeddings", fields.count("max_position_embeddings", 1));
+        double factor = scaling.positive("factor", fields.count("max_position_embeddings", 1) / original);
+        // 0 means "not given" for both, as in Hugging Face's reading
+        double mscale = scaling.has("mscale") ? nonNegative(scaling, "mscale") : 0;
+        double mscaleAllDim = scaling.has("mscale_all_dim") ? nonNegative(scaling, "mscale_all_dim") : 0;
+        double magnitude = mscale > 0 && mscaleAllDim > 0
+                ? attentionFactor(factor, mscale) / attentionFactor(factor, mscaleAllDim)
+                : attentionFactor(factor, 1);
+        double score = mscaleAllDim > 0 ? attentionFactor(factor, mscaleAllDim) : 1;
+        return new ModelConfig.Yarn(
+                factor,
+                original,
+                scaling.positive("beta_fast", 32),
+                scaling.positive("beta_slow", 1),
+                scaling.flag("truncate", true),
+                scaling.positive("attention_factor", magnitude),
+                score * score);
+    }
+
+    private static double nonNegative(Fields fields, String field) {
+        JsonNode value = fields.get(field);
+        if (!value.isNumber() || !(value.asDouble() >= 0) || value.asDouble() > 1e6) {
+            throw fields.wrong(field, "a number of at least 0");
+        }
+        return value.asDouble();
+    }
+
+    /** YaRN's temperature: 0.1 * mscale * ln(factor) + 1. */
+    private static double attentionFactor(double factor, double mscale) {
+        return factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1;
+    }
+
+    private static int[] weightBlock(Fields fields) {
+        Fields quantization = fields.object("quantization_config");
+        if (quantization == null) {
+            return new int[] {128, 128};
+        }
+        only(quantization, "quant_method", "fp8");
+        only(quantization, "fmt", "e4m3");
+        JsonNode block = quantization.get("weight_block_size");
+        if (block == null) {
+            return new int[] {128, 128};
+        }
+        if (block.size() != 2 || !isBlock(block.get(0)) || !isBlock(block.get(1))) {
+            throw quantization.wrong("weight_block_size", "two positive numbers");
+        }
+        return new int[] {block.get(0).intValue(), block.get(1).intValue()};
+    }
+
+    private static boolean isBlock(JsonNode size) {
+        return size.isInt() && size.intValue() > 0 && size.intValue() <= 1 << 16;
+    }
+}

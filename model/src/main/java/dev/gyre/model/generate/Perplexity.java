@@ -1,0 +1,64 @@
+package dev.gyre.model.generate;
+
+import dev.gyre.attention.EngineException;
+import dev.gyre.model.Engine;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.IntConsumer;
+
+/**
+ * How well a model predicts a text.
+ *
+ * @param tokens how many tokens were scored
+ * @param nll the sum of their negative log-likelihoods, in nats
+ */
+public record Perplexity(int tokens, double nll) {
+    /** {@code exp(nll / tokens)}. */
+    public double perplexity() {
+        return Math.exp(nll / tokens);
+    }
+
+    /**
+     * Measures a text: windows of {@code context} tokens, each run on its own, the first token of each not scored.
+     *
+     * @param progress told after each window how many tokens have been run
+     */
+    public static Perplexity measure(Engine engine, int[] text, int context, IntConsumer progress) {
+        if (context < 2) {
+            throw EngineException.usage("--context must be at least 2, not " + context + ".");
+        }
+        if (text.length < 2) {
+            throw new EngineException("the text has " + text.length + " token(s); at least 2 are needed to score one.");
+        }
+        int vocabulary = engine.config().vocabulary();
+        int[] scored = {0};
+        double[] nll = {0};
+        try (ModelRunner runner = engine.runner(1, Math.min(context, text.length))) {
+            for (int start = 0; start < text.length; start += context) {
+                int[] window = Arrays.copyOfRange(text, start, Math.min(start + context, text.length));
+                Sequence sequence = runner.start();
+                runner.run(
+                        List.of(sequence),
+                        new int[][] {window},
+                        (position, last) -> position < last,
+                        (s, position, logits, at) -> {
+                            nll[0] -= logLikelihood(logits, at, vocabulary, window[position + 1]);
+                            scored[0]++;
+                        });
+                runner.end(sequence);
+                progress.accept(start + window.length);
+            }
+        }
+        return new Perplexity(scored[0], nll[0]);
+    }
+
+    private static double logLikelihood(float[] logits, int at, int count, int token) {
+        double max = logits[at + Sampler.greedy(logits, at, count)];
+        double sum = 0;
+        for (int i = 0; i < count; i++) {
+            sum += Math.exp(logits[at + i] - max);
+        }
+        return logits[at + token] - max - Math.log(sum);
+    }
+}

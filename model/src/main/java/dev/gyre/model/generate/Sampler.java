@@ -1,0 +1,128 @@
+package dev.gyre.model.generate;
+
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.SplittableRandom;
+
+/** Draws the tokens of one text. */
+public final class Sampler {
+    private final SamplingOptions options;
+    private final SplittableRandom random;
+    private final Map<Integer, Integer> generated = new HashMap<>();
+    private final Set<Integer> seen = new HashSet<>();
+    private float[] scratch = new float[0];
+    private double[] probabilities = new double[0];
+    private long[] order = new long[0];
+
+    /** A sampler for a text that begins with {@code prompt}. */
+    public Sampler(SamplingOptions options, int[] prompt) {
+        this.options = options;
+        random = new SplittableRandom(options.seed());
+        if (options.repetitionPenalty() != 1) {
+            for (int token : prompt) {
+                seen.add(token);
+            }
+        }
+    }
+
+    /** The next token from logits {@code [at, at + count)}, which are left as they are. */
+    public int next(float[] logits, int at, int count) {
+        float[] values = logits;
+        int from = at;
+        if (options.penalizes()) {
+            values = penalized(logits, at, count);
+            from = 0;
+        }
+        int token = options.temperature() == 0 ? greedy(values, from, count) : draw(values, from, count);
+        if (options.penalizes()) {
+            generated.merge(token, 1, Integer::sum);
+            seen.add(token);
+        }
+        return token;
+    }
+
+    /** The position of the highest of {@code logits[at, at + count)}; of equals the lowest. */
+    public static int greedy(float[] logits, int at, int count) {
+        int best = 0;
+        for (int i = 1; i < count; i++) {
+            if (logits[at + i] > logits[at + best]) {
+                best = i;
+            }
+        }
+        return best;
+    }
+
+    private float[] penalized(float[] logits, int at, int count) {
+        if (scratch.length < count) {
+            scratch = new float[count];
+        }
+        System.arraycopy(logits, at, scratch, 0, count);
+        seen.forEach(token -> {
+            double value = scratch[token];
+            double factor = options.repetitionPenalty();
+            scratch[token] = (float) (value > 0 ? value / factor : value * factor);
+        });
+        generated.forEach((token, times) ->
+                scratch[token] -= (float) (options.frequencyPenalty() * times + options.presencePenalty()));
+        return scratch;
+    }
+
+    private int draw(float[] logits, int at, int count) {
+        if (probabilities.length < count) {
+            probabilities = new double[count];
+            order = new long[count];
+        }
+        double max = logits[at + greedy(logits, at, count)];
+        for (int i = 0; i < count; i++) {
+            probabilities[i] = Math.exp((logits[at + i] - max) / options.temperature()); // the best is 1
+        }
+        int kept = keep(count);
+        double total = 0;
+        for (int i = 0; i < kept; i++) {
+            total += probabilities[(int) order[i]];
+        }
+        double point = random.nextDouble() * total;
+        for (int i = 0; i < kept; i++) {
+            point -= probabilities[(int) order[i]];
+            if (point < 0) {
+                return (int) order[i];
+            }
+        }
+        return (int) order[0]; // rounding ate the rest
+    }
+
+    /** Puts the candidates into {@link #order} (low 32 bits: token), likeliest first where that matters. */
+    private int keep(int count) {
+        int kept = 0;
+        for (int i = 0; i < count; i++) {
+            if (probabilities[i] >= options.minP() && probabilities[i] > 0) {
+                // positive doubles order like their bits; the complement puts the likeliest first, ties by lower id
+                long rank = ~Float.floatToRawIntBits((float) probabilities[i]);
+                order[kept++] = rank << 32 | i;
+            }
+        }
+        if (options.topK() == 0 && options.topP() == 1) {
+            return kept;
+        }
+        Arrays.sort(order, 0, kept);
+        if (options.topK() > 0) {
+            kept = Math.min(kept, options.topK());
+        }
+        double total = 0;
+        for (int i = 0; i < kept; i++) {
+            total += probabilities[(int) order[i]];
+        }
+        double nucleus = options.topP() * total;
+        double sum = 0;
+        for (int i = 0; i < kept && options.topP() < 1; i++) {
+            sum += probabilities[(int) order[i]];
+            if (sum >= nucleus) {
+                return i + 1;
+            }
+        }
+        return kept;
+    }
+}

@@ -1,0 +1,104 @@
+package dev.gyre.model.layers;
+
+import dev.gyre.attention.QueryRows;
+import dev.gyre.model.checkpoint.Checkpoint;
+import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.config.ModelConfig;
+import dev.gyre.model.ops.Ops;
+import dev.gyre.model.ops.RopeTable;
+import dev.gyre.model.ops.Step;
+import dev.gyre.model.ops.Tensor;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * A DeepSeek-V3-family decoder: embedding, layers, final norm, head. Holds the activations of the step in flight, so one
+ * thread at a time.
+ */
+public final class Decoder {
+    /** Rows whose logits are computed at a time: 64 rows of 129,280 logits are 33 MB. */
+    private static final int LOGIT_ROWS = 64;
+
+    private final ModelConfig config;
+    private final Weight embedding;
+    private final List<DecoderLayer> layers = new ArrayList<>();
+    private final Weight norm;
+    private final Weight head;
+    private final Ops ops;
+    private Workspace work;
+    private Tensor lastStream;
+    private Tensor logits;
+    private int logitRows;
+
+    /** Takes the weights that {@code config} calls for. */
+    public Decoder(ModelConfig config, Checkpoint checkpoint, Ops ops) {
+        this.config = config;
+        this.ops = ops;
+        embedding = checkpoint.matrix("model.embed_tokens.weight", config.vocabulary(), config.hidden());
+        RopeTable rope = new RopeTable(config.rope(), config.mla().rope(), true);
+        RopeTable indexRope = new RopeTable(config.rope(), config.mla().rope(), false);
+        for (int layer = 0; layer < config.layers(); layer++) {
+            layers.add(new DecoderLayer(checkpoint, layer, config, rope, indexRope));
+        }
+        norm = checkpoint.vector("model.norm.weight", config.hidden());
+        head = config.tiedEmbeddings()
+                ? embedding
+                : checkpoint.matrix("lm_head.weight", config.vocabulary(), config.hidden());
+    }
+
+    /** The shape of the model. */
+    public ModelConfig config() {
+        return config;
+    }
+
+    /** Runs the layers over a step; its tokens are then cached, and {@link #logits} can be asked for its rows. */
+    public void forward(Step step) {
+        QueryRows rows = step.rows();
+        if (work == null || work.capacity < rows.rows()) {
+            work = new Workspace(ops, config, rows.rows());
+        }
+        ops.embed(step, embedding, work.stream);
+        step.observer().hidden(0, rows, work.stream);
+        for (int layer = 0; layer < layers.size(); layer++) {
+            layers.get(layer).forward(ops, step, work);
+            step.observer().hidden(layer + 1, rows, work.stream);
+        }
+    }
+
+    /** Receives the logits of one row. */
+    @FunctionalInterface
+    public interface LogitSink {
+        /**
+         * @param row as the caller named it
+         * @param logits the row's are {@code [at, at + vocabulary)}; only valid during the call
+         */
+        void accept(int row, float[] logits, int at);
+    }
+
+    /**
+     * Logits of some rows of the last step, a few at a time.
+     *
+     * @param rows row numbers of the step, the first {@code count} of them
+     */
+    public void logits(int[] rows, int count, LogitSink sink) {
+        int group = Math.min(count, LOGIT_ROWS);
+        if (logitRows < group) {
+            lastStream = ops.tensor(group, config.hidden());
+            logits = ops.tensor(group, config.vocabulary());
+            logitRows = group;
+        }
+        float[] host = new float[Math.multiplyExact(group, config.vocabulary())];
+        for (int start = 0; start < count; start += group) {
+            int n = Math.min(group, count - start);
+            ops.gather(work.stream, Arrays.copyOfRange(rows, start, start + n), n, lastStream);
+            ops.rmsNorm(n, lastStream, norm, config.normEps(), lastStream);
+            ops.linear(n, lastStream, head, logits);
+            ops.read(logits, n, host);
+            for (int i = 0; i < n; i++) {
+                sink.accept(rows[start + i], host, i * config.vocabulary());
+            }
+        }
+    }
+}

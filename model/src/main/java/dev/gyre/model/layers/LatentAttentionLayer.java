@@ -1,0 +1,88 @@
+package dev.gyre.model.layers;
+
+import dev.gyre.model.checkpoint.Checkpoint;
+import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.config.ModelConfig;
+import dev.gyre.model.ops.MlaShape;
+import dev.gyre.model.ops.Ops;
+import dev.gyre.model.ops.RopeTable;
+import dev.gyre.model.ops.Step;
+
+/**
+ * Multi-head Latent Attention in its absorbed form (arXiv 2405.04434, section 2.1), over what the indexer selects.
+ *
+ * <pre>
+ * c_q = RMSNorm(q_a x);  q = q_b c_q                       per head [nope | rope], the rope part rotated
+ * [c | k_r] = kv_a x;    c = RMSNorm(c), k_r = RoPE(k_r)   cached: [latent | rope], one row for all heads
+ * o = softmax(scale * (q_nope W_UK . c + q_rope . k_r)) c W_UV,  then o_proj
+ * </pre>
+ */
+final class LatentAttentionLayer {
+    /** Of the two norms on compressed vectors, whatever rms_norm_eps says (DeepSeek's and Hugging Face's code). */
+    private static final float COMPRESSED_NORM_EPS = 1e-6f;
+
+    private final int layer;
+    private final ModelConfig.Mla mla;
+    private final MlaShape shape;
+    private final RopeTable rope;
+    private final Weight queryDown;
+    private final Weight queryNorm;
+    private final Weight queryUp;
+    private final Weight kvDown;
+    private final Weight kvNorm;
+    private final Weight kvUp;
+    private final Weight outProjection;
+    private final Indexer indexer;
+
+    LatentAttentionLayer(Checkpoint checkpoint, int layer, ModelConfig model, RopeTable rope, RopeTable indexRope) {
+        String prefix = "model.layers." + layer + ".self_attn.";
+        this.layer = layer;
+        this.rope = rope;
+        mla = model.mla();
+        shape = MlaShape.of(model);
+        int queryWidth = Math.multiplyExact(mla.heads(), mla.query());
+        if (mla.qRank() > 0) {
+            queryDown = checkpoint.matrix(prefix + "q_a_proj.weight", mla.qRank(), model.hidden());
+            queryNorm = checkpoint.vector(prefix + "q_a_layernorm.weight", mla.qRank());
+            queryUp = checkpoint.matrix(prefix + "q_b_proj.weight", queryWidth, mla.qRank());
+        } else {
+            queryDown = null;
+            queryNorm = null;
+            queryUp = checkpoint.matrix(prefix + "q_proj.weight", queryWidth, model.hidden());
+        }
+        kvDown = checkpoint.matrix(prefix + "kv_a_proj_with_mqa.weight", mla.kvRank() + mla.rope(), model.hidden());
+        kvNorm = checkpoint.vector(prefix + "kv_a_layernorm.weight", mla.kvRank());
+        kvUp = checkpoint.matrix(
+                prefix + "kv_b_proj.weight", Math.multiplyExact(mla.heads(), mla.nope() + mla.value()), mla.kvRank());
+        outProjection = checkpoint.matrix(
+                prefix + "o_proj.weight", model.hidden(), Math.multiplyExact(mla.heads(), mla.value()));
+        indexer = model.isSparse() ? new Indexer(checkpoint, prefix + "indexer.", model, indexRope) : null;
+    }
+
+    /** {@code work.output} = attention of {@code work.normed}; the step's latents and index keys are cached. */
+    void forward(Ops ops, Step step, Workspace work) {
+        int rows = step.rows().rows();
+        if (queryDown == null) {
+            ops.linear(rows, work.normed, queryUp, work.queries);
+        } else {
+            ops.linear(rows, work.normed, queryDown, work.compressed);
+            ops.rmsNorm(rows, work.compressed, queryNorm, COMPRESSED_NORM_EPS, work.compressed);
+            ops.linear(rows, work.compressed, queryUp, work.queries);
+        }
+        ops.rope(step, work.queries, mla.heads(), mla.nope(), rope, mla.interleaved());
+
+        ops.linear(rows, work.normed, kvDown, work.kv);
+        ops.rmsNorm(rows, work.latent, kvNorm, COMPRESSED_NORM_EPS, work.latent);
+        ops.rope(step, work.ropeKey, 1, 0, rope, mla.interleaved());
+
+        if (work.index != null) {
+            indexer.project(ops, step, work);
+        }
+        ops.append(step, layer, work.kv, work.indexKeys);
+
+        ops.absorb(rows, work.queries, kvUp, shape, work.latentQueries);
+        ops.attend(step, layer, work.latentQueries, shape, work.index, work.attended);
+        ops.expand(rows, work.attended, kvUp, shape, work.values);
+        ops.linear(rows, work.values, outProjection, work.output);
+    }
+}

@@ -1,0 +1,90 @@
+package dev.gyre.model.ops;
+
+import dev.gyre.model.checkpoint.Weight;
+
+/**
+ * The operations of a decoder. A model calls them in order; each may be carried out at once or recorded. Rows beyond the
+ * {@code rows} of a call are neither read nor written. In and out may be the same tensor only where it says so.
+ */
+public interface Ops {
+    /** A new activation matrix of unspecified content. */
+    Tensor tensor(int capacity, int columns);
+
+    /** A view of some columns of a matrix. */
+    Tensor columns(Tensor tensor, int from, int count);
+
+    /** Copies the first rows to the host: {@code [rows, columns]}. */
+    void read(Tensor tensor, int rows, float[] target);
+
+    /** {@code out[r] = table[token of r]}. */
+    void embed(Step step, Weight table, Tensor out);
+
+    /** {@code out[i] = x[from[i]]}. */
+    void gather(Tensor x, int[] from, int count, Tensor out);
+
+    /** {@code out = x * gain / sqrt(mean(x^2) + eps)} by rows (arXiv 1910.07467); out may be x. */
+    void rmsNorm(int rows, Tensor x, Weight gain, float eps, Tensor out);
+
+    /** {@code out = (x - mean) / sqrt(variance + eps) * gain + bias} by rows; out may be x. */
+    void layerNorm(int rows, Tensor x, Weight gain, Weight bias, float eps, Tensor out);
+
+    /** {@code out = x weight^T}: {@code [rows, in] x [out, in]^T}. */
+    void linear(int rows, Tensor x, Weight weight, Tensor out);
+
+    /** {@code sum += x}. */
+    void add(int rows, Tensor x, Tensor sum);
+
+    /** {@code x *= factor}. */
+    void scale(int rows, Tensor x, float factor);
+
+    /**
+     * Rotates, in place, the values {@code [from, from + dim of the table)} of every head of every row.
+     *
+     * @param heads the columns of x are that many heads of equal width
+     * @param interleaved pairs are (2i, 2i+1); otherwise (i, i + dim/2)
+     */
+    void rope(Step step, Tensor x, int heads, int from, RopeTable table, boolean interleaved);
+
+    /** {@code out = silu(gate) * up}; out may be gate. */
+    void swiGlu(int rows, Tensor gate, Tensor up, Tensor out);
+
+    /**
+     * Queries for latents: for every head {@code out = [q_nope W_UK | q_rope]}.
+     *
+     * @param q {@code [rows, heads * (nope + rope)]}
+     * @param kvB {@code [heads * (nope + value), latent]}, a head's nope rows (W_UK) before its value rows (W_UV)
+     * @param out {@code [rows, heads * (latent + rope)]}
+     */
+    void absorb(int rows, Tensor q, Weight kvB, MlaShape shape, Tensor out);
+
+    /**
+     * Values from attended latents: for every head {@code out = x W_UV^T}.
+     *
+     * @param x {@code [rows, heads * latent]}
+     * @param out {@code [rows, heads * value]}
+     */
+    void expand(int rows, Tensor x, Weight kvB, MlaShape shape, Tensor out);
+
+    /**
+     * Stores the step's latents and index keys in the caches of a layer.
+     *
+     * @param latents {@code [rows, latent + rope]}
+     * @param indexKeys {@code [rows, index dim]}; null where the model has no indexer
+     */
+    void append(Step step, int layer, Tensor latents, Tensor indexKeys);
+
+    /** Whether {@link #attend} needs index queries. */
+    boolean usesIndexer();
+
+    /**
+     * Attention of a layer over its caches.
+     *
+     * @param q as {@link #absorb} made it
+     * @param index what the indexer asks; null where {@link #usesIndexer()} is false
+     * @param out {@code [rows, heads * latent]}
+     */
+    void attend(Step step, int layer, Tensor q, MlaShape shape, IndexInput index, Tensor out);
+
+    /** {@code out} = the weighted sum of each row's experts, and the shared expert. */
+    void moe(int rows, Tensor x, MoeWeights weights, Tensor out);
+}

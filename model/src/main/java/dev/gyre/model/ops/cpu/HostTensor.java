@@ -1,0 +1,36 @@
+package dev.gyre.model.ops.cpu;
+
+import dev.gyre.model.ops.Tensor;
+
+/**
+ * A matrix in a Java array, or some columns of one: element (r, c) is {@code data[offset + r * stride + c]}.
+ */
+record HostTensor(float[] data, int offset, int stride, int capacity, int columns) implements Tensor {
+    static HostTensor allocate(int capacity, int columns) {
+        return new HostTensor(new float[Math.multiplyExact(capacity, columns)], 0, columns, capacity, columns);
+    }
+
+    static HostTensor of(Tensor tensor) {
+        return (HostTensor) tensor;
+    }
+
+    HostTensor columns(int from, int count) {
+        if (from < 0 || count < 1 || from + count > columns) {
+            throw new IndexOutOfBoundsException("columns " + from + " + " + count + " of " + columns);
+        }
+        return new HostTensor(data, offset + from, stride, capacity, count);
+    }
+
+    /** Where a row begins in {@link #data}. */
+    int row(int row) {
+        return offset + row * stride;
+    }
+
+    /** The array of a matrix that is not a view: {@code [capacity, columns]} without gaps. */
+    float[] packed() {
+        if (offset != 0 || stride != columns) {
+            throw new IllegalStateException("a view has no array of its own");
+        }
+        return data;
+    }
+}
