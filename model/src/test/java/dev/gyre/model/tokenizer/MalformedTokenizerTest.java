@@ -120,7 +120,8 @@ class MalformedTokenizerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"[", "{\"a\":", "{\"normalizer\":[", "{\"model\":{\"vocab\":[", "{\"model\":{\"merges\":[["})
+    @ValueSource(strings = {"[", "{\"a\":", "{\"normalizer\":[", "{\"model\":{\"vocab\":[",
+        "{\"model\":{\"merges\":[["})
     void refusesDeepNesting(String open) {
         refusal("{\"pre_tokenizer\":" + open.repeat(200_000));
         refusal(open.repeat(200_000));
