@@ -2,7 +2,7 @@ package dev.gyre.model.tokenizer;
 
 import dev.gyre.attention.EngineException;
 
-/** The sentences said about files that cannot be used. Texts quoted from a file are cut, since a file is not trusted. */
+/** The sentences said about files that cannot be used. What is quoted from a file is cut: no file is trusted. */
 record Complaint(String where) {
     private static final int QUOTED = 60;
 

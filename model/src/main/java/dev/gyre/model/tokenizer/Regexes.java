@@ -52,7 +52,7 @@ final class Regexes {
         try {
             return Pattern.compile(translation.translate(), FLAGS);
         } catch (StackOverflowError e) {
-            // the JDK compiles groups by recursion; its state is local, so nothing is left half done
+            // the JDK compiles by recursion and says so itself for some patterns only; nothing is left half done
             throw translation.unsupported("groups nested too deeply", e);
         } catch (PatternSyntaxException e) {
             throw translation.unsupported(e.getDescription(), e);

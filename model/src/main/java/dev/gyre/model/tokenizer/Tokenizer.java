@@ -31,7 +31,7 @@ public final class Tokenizer {
     record SpecialIds(OptionalInt bos, OptionalInt eos, boolean addBos) {
     }
 
-    /** {@code rawTokens} are sought in the text as given, {@code normalizedTokens} in what normalization makes of it. */
+    /** {@code rawTokens} are sought in the text as given, {@code normalizedTokens} in the normalized text. */
     Tokenizer(Vocabulary vocabulary, AddedTokens rawTokens, Normalization normalization, AddedTokens normalizedTokens,
             PreTokenizer preTokenizer, Bpe bpe, SpecialIds specialIds) {
         this.vocabulary = vocabulary;

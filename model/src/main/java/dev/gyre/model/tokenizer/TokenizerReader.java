@@ -51,7 +51,7 @@ final class TokenizerReader {
         } catch (JsonProcessingException e) {
             String place = e.getLocation() == null ? "" : " at line " + e.getLocation().getLineNr() + ", column "
                     + e.getLocation().getColumnNr();
-            throw reader.complaint.malformed("not JSON" + place, e);
+            throw reader.complaint.malformed("not readable as JSON" + place, e);
         } catch (IOException | RuntimeException e) {
             // the bytes are anybody's: whatever a library thinks of them, the caller gets one kind of exception
             throw reader.complaint.malformed("not readable as JSON", e);

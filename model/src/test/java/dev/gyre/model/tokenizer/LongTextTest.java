@@ -38,7 +38,8 @@ class LongTextTest {
                 new LongText("control characters", "\u0001".repeat(LENGTH)),
                 new LongText("random letters", random("abcdefghijklmnopqrstuvwxyz")),
                 new LongText("random everything", random("ab  \n\r\t.,!<｜>é漢1230\u3000\u0301")),
-                new LongText("prose", "It was 1851, and — naïve as ever — we sailed for 日本.\n\n  ".repeat(LENGTH / 56)));
+                new LongText("prose",
+                        "It was 1851, and — naïve as ever — we sailed for 日本.\n\n  ".repeat(LENGTH / 56)));
     }
 
     private static String random(String alphabet) {

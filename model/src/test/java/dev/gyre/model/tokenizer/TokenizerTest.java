@@ -41,7 +41,8 @@ class TokenizerTest {
     private static Stream<Case> cases(String resource, Tokenizer tokenizer) throws IOException {
         Stream.Builder<Case> cases = Stream.builder();
         for (JsonNode each : Samples.JSON.readTree(Samples.bytes(resource))) {
-            int[] ids = IntStream.range(0, each.get("ids").size()).map(i -> each.get("ids").get(i).intValue()).toArray();
+            JsonNode list = each.get("ids");
+            int[] ids = IntStream.range(0, list.size()).map(i -> list.get(i).intValue()).toArray();
             cases.add(new Case(tokenizer, each.get("text").textValue(), ids));
         }
         return cases.build();
