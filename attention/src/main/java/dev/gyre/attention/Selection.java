@@ -1,6 +1,7 @@
 package dev.gyre.attention;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
  * Which tokens each query row attends to: {@code [rows, k]} positions, ascending, and the cache slots where they lie,
@@ -67,8 +68,11 @@ public final class Selection {
         finishRow(queries, row, count);
     }
 
-    /** A copy of one row's positions, without the padding. */
-    public int[] row(int row) {
+    /** The positions that a row attends to, without padding; where k is 0, all that it sees. */
+    public int[] chosen(QueryRows queries, int row) {
+        if (k == 0) {
+            return IntStream.range(0, queries.visible(row)).toArray();
+        }
         int end = row * k;
         while (end < (row + 1) * k && positions[end] != NONE) {
             end++;

@@ -60,10 +60,10 @@ public final class Decoder {
             work = new Workspace(ops, config, rows.rows());
         }
         ops.embed(step, embedding, work.stream);
-        step.observer().hidden(0, rows, work.stream);
+        step.observer().hidden(0, rows, work.stream, ops);
         for (int layer = 0; layer < layers.size(); layer++) {
             layers.get(layer).forward(ops, step, work);
-            step.observer().hidden(layer + 1, rows, work.stream);
+            step.observer().hidden(layer + 1, rows, work.stream, ops);
         }
     }
 

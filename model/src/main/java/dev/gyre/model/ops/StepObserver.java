@@ -16,6 +16,7 @@ public interface StepObserver {
     /**
      * @param layer 0 is the embedding, then the residual stream after each layer
      * @param stream {@code [rows, hidden]}; only valid during the call
+     * @param ops to read it with
      */
-    default void hidden(int layer, QueryRows rows, Tensor stream) {}
+    default void hidden(int layer, QueryRows rows, Tensor stream, Ops ops) {}
 }

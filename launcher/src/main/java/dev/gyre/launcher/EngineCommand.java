@@ -1,0 +1,62 @@
+package dev.gyre.launcher;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Properties;
+
+/** {@code engine}: only its subcommands do something. */
+@Command(
+        name = "engine",
+        description = "Runs DeepSeek-V3.2 models (MLA and DeepSeek Sparse Attention) in Java.",
+        mixinStandardHelpOptions = true,
+        scope = ScopeType.INHERIT,
+        versionProvider = EngineCommand.Version.class,
+        synopsisSubcommandLabel = "COMMAND",
+        sortOptions = false,
+        footer = {
+            "",
+            "Options may also stand in a file, given as @FILE, and in the environment:",
+            "GYRE_THREADS=2 is --threads 2. Exit code: 0 success, 1 failure, 2 usage."
+        },
+        subcommands = {
+            GenerateCommand.class,
+            ChatCommand.class,
+            LogitsCommand.class,
+            TokenizeCommand.class,
+            DetokenizeCommand.class,
+            PerplexityCommand.class,
+            BenchCommand.class,
+            InfoCommand.class,
+            DevicesCommand.class,
+        })
+final class EngineCommand implements Runnable {
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "which command? One of "
+                + String.join(", ", spec.subcommands().keySet()) + ".");
+    }
+
+    /** The version that Maven built. */
+    static final class Version implements picocli.CommandLine.IVersionProvider {
+        @Override
+        public String[] getVersion() throws IOException {
+            Properties properties = new Properties();
+            try (InputStream in = EngineCommand.class.getResourceAsStream("/gyre.properties")) {
+                properties.load(in);
+            }
+            return new String[] {
+                "gyre " + properties.getProperty("version") + " on " + System.getProperty("java.vm.name") + " "
+                        + Runtime.version()
+            };
+        }
+    }
+}

@@ -1,0 +1,122 @@
+package dev.gyre.launcher;
+
+import dev.gyre.attention.backend.Phase;
+import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.model.Engine;
+import dev.gyre.model.EngineOptions;
+import dev.gyre.model.Precision;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+import java.util.EnumMap;
+import java.util.Map;
+
+/** The options of every command that runs a model. */
+final class EngineFlags {
+    private static final EngineOptions DEFAULTS = EngineOptions.defaults();
+
+    @Mixin
+    private ModelFlag model;
+
+    @Option(
+            names = "--attention-backend",
+            paramLabel = "NAME",
+            description = "dsa (or nsa): what the indexer selects; dense: everything (default: what the model is)")
+    private String attentionBackend;
+
+    @Option(
+            names = {"--dsa-prefill-backend", "--nsa-prefill-backend"},
+            paramLabel = "IMPL",
+            defaultValue = "auto",
+            description = "implementation of attention over prompts: auto, vector, reference (default: auto)")
+    private String prefill;
+
+    @Option(
+            names = {"--dsa-decode-backend", "--nsa-decode-backend"},
+            paramLabel = "IMPL",
+            defaultValue = "auto",
+            description = "... of attention of one new token a sequence")
+    private String decode;
+
+    @Option(
+            names = {"--dsa-indexer-backend", "--nsa-indexer-backend"},
+            paramLabel = "IMPL",
+            defaultValue = "auto",
+            description = "... of the indexer's scores")
+    private String indexer;
+
+    @Option(
+            names = {"--dsa-topk-backend", "--nsa-topk-backend"},
+            paramLabel = "IMPL",
+            defaultValue = "auto",
+            description = "... of the selection")
+    private String topk;
+
+    @Option(
+            names = "--kv-cache-dtype",
+            paramLabel = "DTYPE",
+            description = "f32, bf16 or fp8_e4m3 (default: by --precision)")
+    private String cacheDtype;
+
+    @Option(names = "--index-topk", paramLabel = "K", description = "replaces the model's index_topk")
+    private int indexTopk;
+
+    @Option(names = "--config-override", paramLabel = "JSON", description = "an object laid over config.json")
+    private String configOverride;
+
+    @Option(
+            names = "--precision",
+            paramLabel = "P",
+            defaultValue = "exact",
+            description = "exact: f32 caches; fast: bf16 caches (default: exact)")
+    private String precision;
+
+    @Option(names = "--threads", paramLabel = "N", description = "threads that compute (default: all processors)")
+    private int threads = DEFAULTS.threads();
+
+    @Option(
+            names = "--context-length",
+            paramLabel = "N",
+            description = "the most tokens of a sequence (default: the model's)")
+    private int contextLength;
+
+    @Option(names = "--prefill-chunk", paramLabel = "N", description = "the most tokens of a step (default: 512)")
+    private int prefillChunk = DEFAULTS.prefillChunk();
+
+    @Option(
+            names = "--score-buffer",
+            paramLabel = "BYTES",
+            description = "the most memory of index scores at a time (default: 268435456)")
+    private long scoreBuffer = DEFAULTS.scoreBuffer();
+
+    /** The model's folder or the embedded model. */
+    ModelFlag model() {
+        return model;
+    }
+
+    /** These options, checked. */
+    EngineOptions options() {
+        Map<Phase, String> implementations = new EnumMap<>(Phase.class);
+        implementations.put(Phase.PREFILL, prefill);
+        implementations.put(Phase.DECODE, decode);
+        implementations.put(Phase.INDEXER, indexer);
+        implementations.put(Phase.TOPK, topk);
+        return new EngineOptions(
+                model.path(),
+                attentionBackend,
+                implementations,
+                cacheDtype == null ? null : CacheDtype.of(cacheDtype),
+                indexTopk,
+                configOverride,
+                Precision.of(precision),
+                threads,
+                contextLength,
+                prefillChunk,
+                scoreBuffer);
+    }
+
+    /** Opens the engine. */
+    Engine open() {
+        return Engine.open(options());
+    }
+}

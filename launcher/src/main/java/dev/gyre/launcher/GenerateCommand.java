@@ -1,0 +1,82 @@
+package dev.gyre.launcher;
+
+import dev.gyre.model.Engine;
+import dev.gyre.model.generate.Generation;
+import dev.gyre.model.generate.GenerationOptions;
+import dev.gyre.model.generate.Generator;
+import dev.gyre.model.generate.ModelRunner;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+import java.io.PrintWriter;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** {@code engine generate}. */
+@Command(name = "generate", description = "Continues a prompt; the text streams to stdout.")
+final class GenerateCommand implements Runnable {
+    @Mixin
+    private PromptFlags prompt;
+
+    @Mixin
+    private SamplingFlags sampling;
+
+    @Mixin
+    private JsonFlag json;
+
+    @Mixin
+    private EngineFlags flags;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public void run() {
+        PrintWriter out = spec.commandLine().getOut();
+        PrintWriter err = spec.commandLine().getErr();
+        GenerationOptions options = sampling.options();
+        try (Engine engine = flags.open()) {
+            int[] tokens = prompt.tokens(engine);
+            int room = (int) Math.min(engine.contextLength(), (long) tokens.length + options.maxNewTokens());
+            try (ModelRunner runner = engine.runner(1, room)) {
+                Generation result = new Generator(engine, runner).generate(runner.start(), tokens, options, piece -> {
+                    if (!json.wanted()) {
+                        out.print(piece);
+                        out.flush();
+                    }
+                });
+                if (json.wanted()) {
+                    JsonFlag.print(out, answer(result));
+                } else {
+                    if (!engine.hasTokenizer()) {
+                        out.print(Ids.show(result.outputIds()));
+                    }
+                    out.println();
+                    err.printf("[%d prompt tokens at %.0f/s, %d new at %.0f/s, %s]%n", result.promptTokens(),
+                            result.prefillRate(), result.outputIds().length, result.decodeRate(),
+                            result.finishReason().label());
+                }
+            }
+        }
+    }
+
+    private static Map<String, Object> answer(Generation result) {
+        Map<String, Object> timing = new LinkedHashMap<>();
+        timing.put("prefill_seconds", result.prefillSeconds());
+        timing.put("decode_seconds", result.decodeSeconds());
+        timing.put("prefill_tokens_per_second", result.prefillRate());
+        timing.put("decode_tokens_per_second", result.decodeRate());
+        Map<String, Object> usage = new LinkedHashMap<>();
+        usage.put("prompt_tokens", result.promptTokens());
+        usage.put("completion_tokens", result.outputIds().length);
+        Map<String, Object> answer = new LinkedHashMap<>();
+        answer.put("output_ids", result.outputIds());
+        answer.put("text", result.text());
+        answer.put("finish_reason", result.finishReason().label());
+        answer.put("usage", usage);
+        answer.put("timing", timing);
+        return answer;
+    }
+}

@@ -1,0 +1,79 @@
+package dev.gyre.launcher;
+
+import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.attention.cache.KvCache;
+import dev.gyre.model.Engine;
+import dev.gyre.model.config.ModelConfig;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+import java.io.PrintWriter;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** {@code engine info}. */
+@Command(name = "info", description = "Shows what a model is and what it needs.")
+final class InfoCommand implements Runnable {
+    @Mixin
+    private JsonFlag json;
+
+    @Mixin
+    private EngineFlags flags;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public void run() {
+        PrintWriter out = spec.commandLine().getOut();
+        try (Engine engine = flags.open()) {
+            Map<String, Object> info = describe(engine);
+            if (json.wanted()) {
+                JsonFlag.print(out, info);
+            } else {
+                info.forEach((name, value) -> out.printf("%-28s %s%n", name, value));
+            }
+        }
+    }
+
+    private static Map<String, Object> describe(Engine engine) {
+        ModelConfig config = engine.config();
+        Map<String, Object> info = new LinkedHashMap<>();
+        info.put("model", engine.where());
+        info.put("architecture", config.architecture());
+        info.put("parameters", engine.parameters());
+        info.put("weight_bytes", engine.weightBytes());
+        info.put("layers", config.layers());
+        info.put("hidden_size", config.hidden());
+        info.put("attention_heads", config.mla().heads());
+        info.put("kv_lora_rank", config.mla().kvRank());
+        info.put("qk_head_dims", config.mla().nope() + " + " + config.mla().rope());
+        info.put("experts", config.moe() == null ? 0 : config.moe().experts());
+        info.put("experts_per_token", config.moe() == null ? 0 : config.moe().perToken());
+        info.put("vocabulary", config.vocabulary());
+        info.put("sparse", config.isSparse());
+        if (config.isSparse()) {
+            info.put("index_heads", config.indexer().heads());
+            info.put("index_head_dim", config.indexer().dim());
+            info.put("index_topk", config.indexer().topk());
+        }
+        info.put("attention_backend", engine.attentionBackend());
+        info.put("recommended_temperature", engine.defaults().temperature());
+        info.put("recommended_top_p", engine.defaults().topP());
+        info.put("eos_token_ids", engine.defaults().eos());
+        info.put("context_length", engine.contextLength());
+        info.put("kv_cache_dtype", engine.cacheDtype().label());
+        for (CacheDtype dtype : CacheDtype.values()) {
+            info.put("cache_bytes_per_token_" + dtype.label(),
+                    KvCache.bytesPerToken(config.layers(), engine.cacheShape(), dtype));
+        }
+        long perToken = KvCache.bytesPerToken(config.layers(), engine.cacheShape(), engine.cacheDtype());
+        info.put("cache_bytes_at_context_length", perToken * engine.contextLength());
+        // mapped weights want to stay in memory too, or every token reads them from the disk
+        long free = Math.max(0, Machine.memory() - engine.weightBytes() - Runtime.getRuntime().maxMemory());
+        info.put("longest_context_in_memory", Math.min(engine.contextLength(), free / perToken));
+        return info;
+    }
+}

@@ -1,0 +1,173 @@
+package dev.gyre.launcher;
+
+import dev.gyre.attention.EngineException;
+import dev.gyre.attention.QueryRows;
+import dev.gyre.attention.Selection;
+import dev.gyre.model.Engine;
+import dev.gyre.model.generate.ModelRunner;
+import dev.gyre.model.generate.Sampler;
+import dev.gyre.model.ops.StepObserver;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+import java.io.PrintWriter;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
+
+/** {@code engine logits}. */
+@Command(name = "logits", description = "Shows what the model expects behind each position of a prompt.")
+final class LogitsCommand implements Runnable {
+    private static final int SHOWN = 5;
+
+    @Mixin
+    private PromptFlags prompt;
+
+    @Option(
+            names = "--positions",
+            paramLabel = "WHICH",
+            defaultValue = "last",
+            description = "all, last, or positions such as 3,5 (default: last)")
+    private String positions;
+
+    @Option(names = "--selections", description = "also which positions each layer attended to")
+    private boolean selections;
+
+    @Mixin
+    private JsonFlag json;
+
+    @Mixin
+    private EngineFlags flags;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public void run() {
+        try (Engine engine = flags.open()) {
+            int[] tokens = prompt.tokens(engine);
+            int[] wanted = wanted(tokens.length);
+            Answer answer = new Answer(engine.config().vocabulary(), wanted);
+            try (ModelRunner runner = engine.runner(1, Math.min(tokens.length, engine.contextLength()))) {
+                runner.run(
+                        List.of(runner.start()),
+                        new int[][] {tokens},
+                        (position, last) -> Arrays.binarySearch(wanted, position) >= 0,
+                        answer,
+                        selections ? answer : StepObserver.NONE);
+            }
+            if (json.wanted()) {
+                printJson(tokens, wanted, answer);
+            } else {
+                printTable(engine, wanted, answer);
+            }
+        }
+    }
+
+    private int[] wanted(int length) {
+        if (positions.equals("all")) {
+            return IntStream.range(0, length).toArray();
+        }
+        if (positions.equals("last")) {
+            return new int[] {length - 1};
+        }
+        int[] wanted = Arrays.stream(Ids.parse(positions, "--positions")).sorted().distinct().toArray();
+        if (wanted[wanted.length - 1] >= length) {
+            throw new EngineException("--positions " + wanted[wanted.length - 1] + " is beyond the prompt, whose last of "
+                    + length + " tokens is at position " + (length - 1) + ".");
+        }
+        return wanted;
+    }
+
+    private void printJson(int[] tokens, int[] wanted, Answer answer) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("input_ids", tokens);
+        fields.put("positions", wanted);
+        fields.put("logits", answer.logits.values());
+        fields.put("greedy", answer.logits.values().stream().map(row -> Sampler.greedy(row, 0, row.length)).toList());
+        if (selections) {
+            Map<String, Object> selected = new LinkedHashMap<>();
+            answer.selected.forEach((position, layers) -> selected.put(position.toString(), layers.values()));
+            fields.put("selected_tokens", selected);
+        }
+        JsonFlag.print(spec.commandLine().getOut(), fields);
+    }
+
+    private void printTable(Engine engine, int[] wanted, Answer answer) {
+        PrintWriter out = spec.commandLine().getOut();
+        for (int position : wanted) {
+            float[] logits = answer.logits.get(position);
+            out.println("position " + position + ":");
+            IntStream.range(0, logits.length)
+                    .boxed()
+                    .sorted((a, b) -> Float.compare(logits[b], logits[a]))
+                    .limit(SHOWN)
+                    .forEach(token -> out.printf("  %8.3f  %6d  %s%n", logits[token], token, shown(engine, token)));
+            if (selections) {
+                answer.selected.get(position).forEach((layer, chosen) -> out.println(
+                        "  layer " + layer + " attended to " + chosen.length + ": " + ranges(chosen)));
+            }
+        }
+    }
+
+    private static String shown(Engine engine, int token) {
+        if (!engine.hasTokenizer()) {
+            return "";
+        }
+        return '"' + engine.tokenizer().decode(new int[] {token}, false).replace("\n", "\\n").replace("\r", "\\r") + '"';
+    }
+
+    /** {@code 0-3 7 9-12}. */
+    private static String ranges(int[] sorted) {
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; i < sorted.length; ) {
+            int end = i;
+            while (end + 1 < sorted.length && sorted[end + 1] == sorted[end] + 1) {
+                end++;
+            }
+            text.append(i == 0 ? "" : " ").append(sorted[i]);
+            if (end > i) {
+                text.append('-').append(sorted[end]);
+            }
+            i = end + 1;
+        }
+        return text.toString();
+    }
+
+    /** Collects logits and selections of the wanted positions. */
+    private static final class Answer implements ModelRunner.Sink, StepObserver {
+        private final int vocabulary;
+        private final TreeSet<Integer> wanted = new TreeSet<>();
+        private final TreeMap<Integer, float[]> logits = new TreeMap<>();
+        private final TreeMap<Integer, TreeMap<Integer, int[]>> selected = new TreeMap<>();
+
+        Answer(int vocabulary, int[] positions) {
+            this.vocabulary = vocabulary;
+            for (int position : positions) {
+                wanted.add(position);
+            }
+        }
+
+        @Override
+        public void accept(int sequence, int position, float[] values, int at) {
+            logits.put(position, Arrays.copyOfRange(values, at, at + vocabulary));
+        }
+
+        @Override
+        public void selected(int layer, QueryRows rows, Selection selection) {
+            for (int row = 0; row < rows.rows(); row++) {
+                if (wanted.contains(rows.position(row))) {
+                    selected.computeIfAbsent(rows.position(row), p -> new TreeMap<>())
+                            .put(layer, selection.chosen(rows, row));
+                }
+            }
+        }
+    }
+}

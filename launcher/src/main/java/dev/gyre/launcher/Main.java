@@ -1,0 +1,66 @@
+package dev.gyre.launcher;
+
+import dev.gyre.attention.EngineException;
+import picocli.CommandLine;
+
+import java.io.PrintWriter;
+import java.util.Map;
+
+/** Where {@code engine.jar} starts. */
+public final class Main {
+    private Main() {}
+
+    /** Runs a command and exits with its code. */
+    public static void main(String[] args) {
+        PrintWriter out = new PrintWriter(System.out, true, System.out.charset());
+        PrintWriter err = new PrintWriter(System.err, true, System.err.charset());
+        int code = run(args, System.getenv(), out, err);
+        out.flush();
+        err.flush();
+        System.exit(code);
+    }
+
+    /**
+     * Runs a command.
+     *
+     * @param environment where {@code GYRE_*} defaults of options come from
+     * @return 0 for success, 1 for a failure, 2 for a command line that cannot be right
+     */
+    static int run(String[] args, Map<String, String> environment, PrintWriter out, PrintWriter err) {
+        CommandLine line = new CommandLine(new EngineCommand());
+        line.setOut(out);
+        line.setErr(err);
+        line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setDefaultValueProvider(new EnvironmentDefaults(environment));
+        line.setParameterExceptionHandler((e, a) -> {
+            String message = e.getCause() instanceof EngineException cause ? cause.getMessage() : e.getMessage();
+            complain(err, message);
+            err.println("Try '" + e.getCommandLine().getCommandSpec().qualifiedName() + " --help'.");
+            return 2;
+        });
+        line.setExecutionExceptionHandler((e, command, parsed) -> failed(e, environment, err));
+        try {
+            return line.execute(args);
+        } catch (OutOfMemoryError e) {
+            complain(err, "the Java heap is too small for this; give it more with JAVA_TOOL_OPTIONS=-Xmx8g, or use a "
+                    + "shorter --context-length or --prefill-chunk.");
+            return 1;
+        }
+    }
+
+    private static int failed(Exception e, Map<String, String> environment, PrintWriter err) {
+        if (environment.containsKey("GYRE_STACKTRACE")) {
+            e.printStackTrace(err);
+        }
+        if (e instanceof EngineException mistake) {
+            complain(err, mistake.getMessage());
+            return mistake.isUsage() ? 2 : 1;
+        }
+        complain(err, "this is a defect in Gyre: " + e + "; please report it with the trace that GYRE_STACKTRACE=1 shows.");
+        return 1;
+    }
+
+    private static void complain(PrintWriter err, String message) {
+        err.println("engine: " + message);
+    }
+}

@@ -1,0 +1,22 @@
+package dev.gyre.launcher;
+
+import dev.gyre.model.checkpoint.ModelFiles;
+import picocli.CommandLine.Option;
+
+import java.nio.file.Path;
+
+/** The option that every command has that touches a model. */
+final class ModelFlag {
+    @Option(names = "--model", paramLabel = "DIR", description = "model folder (default: the embedded tiny-v32)")
+    private Path model;
+
+    /** The folder; null for the embedded model. */
+    Path path() {
+        return model;
+    }
+
+    /** The model's files. */
+    ModelFiles files() {
+        return model == null ? ModelFiles.embedded() : ModelFiles.folder(model);
+    }
+}
