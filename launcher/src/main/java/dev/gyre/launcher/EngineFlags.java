@@ -53,6 +53,13 @@ final class EngineFlags {
     private String topk;
 
     @Option(
+            names = "--linear-backend",
+            paramLabel = "IMPL",
+            defaultValue = "auto",
+            description = "... of everything that multiplies with weights")
+    private String linear;
+
+    @Option(
             names = "--kv-cache-dtype",
             paramLabel = "DTYPE",
             description = "f32, bf16 or fp8_e4m3 (default: by --precision)")
@@ -101,6 +108,7 @@ final class EngineFlags {
         implementations.put(Phase.DECODE, decode);
         implementations.put(Phase.INDEXER, indexer);
         implementations.put(Phase.TOPK, topk);
+        implementations.put(Phase.LINEAR, linear);
         return new EngineOptions(
                 model.path(),
                 attentionBackend,

@@ -2,6 +2,7 @@ package dev.gyre.model;
 
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.AttentionBackend;
 import dev.gyre.attention.backend.AttentionBackends;
 import dev.gyre.attention.backend.Implementations;
 import dev.gyre.attention.backend.Phase;
@@ -21,6 +22,7 @@ import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.generate.ModelRunner;
 import dev.gyre.model.layers.Decoder;
 import dev.gyre.model.ops.cpu.CpuOps;
+import dev.gyre.model.ops.cpu.Kernels;
 import dev.gyre.model.tokenizer.Tokenizer;
 
 import java.nio.charset.StandardCharsets;
@@ -75,8 +77,9 @@ public final class Engine implements AutoCloseable {
         Checkpoint opened = null;
         try {
             implementations = Implementations.choose(Providers.load(), options.implementations(), pool);
-            CpuOps ops = new CpuOps(pool, AttentionBackends.create(
-                    attentionBackend, config.isSparse(), implementations, options.scoreBuffer()));
+            AttentionBackend attention = AttentionBackends.create(
+                    attentionBackend, config.isSparse(), implementations, options.scoreBuffer());
+            CpuOps ops = new CpuOps(pool, attention, Kernels.of(implementations.names().get(Phase.LINEAR), pool));
             opened = Checkpoint.open(files, config.blockRows(), config.blockColumns());
             decoder = architecture.factory().create(config, opened, ops);
             opened.finish(this::belongsToMtp);

@@ -2,7 +2,7 @@ package dev.gyre.attention.backend;
 
 import java.util.Locale;
 
-/** The phases of sparse attention that may each be served by another implementation. */
+/** The parts of a step that may each be served by another implementation. */
 public enum Phase {
     /** Attention of steps with more than one new token in some sequence. */
     PREFILL,
@@ -11,11 +11,13 @@ public enum Phase {
     /** Scoring of cached tokens. */
     INDEXER,
     /** Selection of the best. */
-    TOPK;
+    TOPK,
+    /** Everything that multiplies with weights, outside attention proper. */
+    LINEAR;
 
     /** The option that chooses the implementation, for messages. */
     public String option() {
-        return "--dsa-" + label() + "-backend";
+        return this == LINEAR ? "--linear-backend" : "--dsa-" + label() + "-backend";
     }
 
     /** The phase's name in lower case. */

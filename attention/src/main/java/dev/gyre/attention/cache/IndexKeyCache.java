@@ -9,9 +9,9 @@ import java.lang.foreign.ValueLayout;
 /**
  * One layer's index keys: {@code [slots, index]}, one key for all index heads.
  *
- * <p>f32 and bf16 rows are plain. FP8 is laid out by pages, as in DeepSeek's and SGLang's index-K cache: the 64 keys of
- * the page in e4m3, then their scales in f32 (one per 128 values): 132 bytes a token for a key of 128. A scale is the
- * power of two 2^ceil(log2(max(amax, 1e-4) / 448)) (ue8m0).
+ * <p>Layouts are by pages of 64 tokens. f32 and bf16: {@code [index, 64]}, so that vectors run along the keys. FP8, as in
+ * DeepSeek's and SGLang's index-K cache: {@code [64, index]} e4m3, then the keys' scales in f32 (one per 128 values): 132
+ * bytes a token for a key of 128. A scale is the power of two 2^ceil(log2(max(amax, 1e-4) / 448)) (ue8m0).
  */
 public final class IndexKeyCache {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
@@ -60,20 +60,29 @@ public final class IndexKeyCache {
         return keyBytes;
     }
 
-    /** Where the values of a slot's key begin in the segment. */
-    public long keyOffset(int slot) {
-        if (dtype == CacheDtype.FP8_E4M3) {
-            int page = slot / PageTable.PAGE;
-            return page * keyBytes * PageTable.PAGE + (slot % PageTable.PAGE) * (long) dim;
-        }
-        return slot * keyBytes;
+    /** Where a page begins in the segment. */
+    public long pageOffset(int page) {
+        return page * keyBytes * PageTable.PAGE;
     }
 
-    /** Where the scales of a slot's FP8 key begin in the segment. */
-    public long scaleOffset(int slot) {
-        int page = slot / PageTable.PAGE;
-        long scales = page * keyBytes * PageTable.PAGE + PageTable.PAGE * (long) dim;
-        return scales + (slot % PageTable.PAGE) * (long) tiles * Float.BYTES;
+    /** Where the bytes of a slot's FP8 key begin in the segment. */
+    public long fp8Offset(int slot) {
+        return pageOffset(slot / PageTable.PAGE) + slot % PageTable.PAGE * (long) dim;
+    }
+
+    /** The scale of a value of a slot's FP8 key. */
+    public float fp8Scale(int slot, int d) {
+        return segment.get(FLOAT, scaleOffset(slot) + d / Fp8Tile.SIZE * (long) Float.BYTES);
+    }
+
+    private long scaleOffset(int slot) {
+        long scales = pageOffset(slot / PageTable.PAGE) + PageTable.PAGE * (long) dim;
+        return scales + slot % PageTable.PAGE * (long) tiles * Float.BYTES;
+    }
+
+    /** Where a value of a slot's f32 or bf16 key lies in the segment. */
+    private long offset(int slot, int d, int bytes) {
+        return pageOffset(slot / PageTable.PAGE) + ((long) d * PageTable.PAGE + slot % PageTable.PAGE) * bytes;
     }
 
     /** The scale that the values of a tile with this largest magnitude are divided by. */
@@ -85,23 +94,26 @@ public final class IndexKeyCache {
 
     /** Stores the key {@code source[from, from + dim)}. */
     public void write(int slot, float[] source, int from) {
-        long at = keyOffset(slot);
         switch (dtype) {
-            case F32 -> MemorySegment.copy(source, from, segment, FLOAT, at, dim);
+            case F32 -> {
+                for (int i = 0; i < dim; i++) {
+                    segment.set(FLOAT, offset(slot, i, Float.BYTES), source[from + i]);
+                }
+            }
             case BF16 -> {
                 for (int i = 0; i < dim; i++) {
-                    segment.set(SHORT, at + i * (long) Short.BYTES, Bf16.encode(source[from + i]));
+                    segment.set(SHORT, offset(slot, i, Short.BYTES), Bf16.encode(source[from + i]));
                 }
             }
             case FP8_E4M3 -> {
-                long scales = scaleOffset(slot);
+                long at = fp8Offset(slot);
                 for (int start = 0; start < dim; start += Fp8Tile.SIZE) {
                     int end = Math.min(start + Fp8Tile.SIZE, dim);
                     float scale = scale(Fp8Tile.amax(source, from + start, from + end));
                     for (int i = start; i < end; i++) {
                         segment.set(ValueLayout.JAVA_BYTE, at + i, Fp8E4M3.encode(source[from + i] / scale));
                     }
-                    segment.set(FLOAT, scales + start / Fp8Tile.SIZE * (long) Float.BYTES, scale);
+                    segment.set(FLOAT, scaleOffset(slot) + start / Fp8Tile.SIZE * (long) Float.BYTES, scale);
                 }
             }
         }
@@ -109,21 +121,13 @@ public final class IndexKeyCache {
 
     /** Decodes a key into {@code target[to, to + dim)}. */
     public void read(int slot, float[] target, int to) {
-        long at = keyOffset(slot);
-        switch (dtype) {
-            case F32 -> MemorySegment.copy(segment, FLOAT, at, target, to, dim);
-            case BF16 -> {
-                for (int i = 0; i < dim; i++) {
-                    target[to + i] = Bf16.decode(segment.get(SHORT, at + i * (long) Short.BYTES));
-                }
-            }
-            case FP8_E4M3 -> {
-                long scales = scaleOffset(slot);
-                for (int i = 0; i < dim; i++) {
-                    float scale = segment.get(FLOAT, scales + i / Fp8Tile.SIZE * (long) Float.BYTES);
-                    target[to + i] = Fp8E4M3.decode(segment.get(ValueLayout.JAVA_BYTE, at + i)) * scale;
-                }
-            }
+        for (int i = 0; i < dim; i++) {
+            target[to + i] = switch (dtype) {
+                case F32 -> segment.get(FLOAT, offset(slot, i, Float.BYTES));
+                case BF16 -> Bf16.decode(segment.get(SHORT, offset(slot, i, Short.BYTES)));
+                case FP8_E4M3 ->
+                    Fp8E4M3.decode(segment.get(ValueLayout.JAVA_BYTE, fp8Offset(slot) + i)) * fp8Scale(slot, i);
+            };
         }
     }
 }

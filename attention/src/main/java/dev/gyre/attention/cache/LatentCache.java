@@ -15,6 +15,9 @@ import java.lang.foreign.ValueLayout;
  * scale 1.
  */
 public final class LatentCache {
+    /** Values that share a scale in FP8. */
+    public static final int TILE = Fp8Tile.SIZE;
+
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 

@@ -42,6 +42,17 @@ public record Weight(
         return scales.getAtIndex(FLOAT, row / blockRows * perRow + column / blockColumns);
     }
 
+    /** One element. */
+    public float value(int row, int column) {
+        long element = (long) row * columns + column;
+        return switch (dtype) {
+            case F32 -> data.get(FLOAT, element * Float.BYTES);
+            case F16 -> Float.float16ToFloat(data.get(SHORT, element * Short.BYTES));
+            case BF16 -> Bf16.decode(data.get(SHORT, element * Short.BYTES));
+            case F8_E4M3 -> Fp8E4M3.decode(data.get(ValueLayout.JAVA_BYTE, element)) * scale(row, column);
+        };
+    }
+
     /** Decodes columns [from, to) of a row into {@code target[0, to - from)}. */
     public void decode(int row, int from, int to, float[] target) {
         long first = (long) row * columns + from;

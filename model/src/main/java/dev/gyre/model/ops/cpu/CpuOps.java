@@ -22,15 +22,15 @@ import java.util.Map;
 /** The operations on the CPU; attention itself goes to an {@link AttentionBackend}. */
 public final class CpuOps implements Ops {
     private final AttentionBackend attention;
-    private final MatrixKernels kernels;
+    private final Kernels kernels;
     private final Elementwise elementwise;
     private final MoeRunner moe;
     private final Map<Weight, float[]> vectors = new IdentityHashMap<>();
 
     /** Operations on the threads of {@code pool}. */
-    public CpuOps(WorkerPool pool, AttentionBackend attention) {
+    public CpuOps(WorkerPool pool, AttentionBackend attention, Kernels kernels) {
         this.attention = attention;
-        kernels = new ReferenceMatrixKernels(pool);
+        this.kernels = kernels;
         elementwise = new Elementwise(pool);
         moe = new MoeRunner(kernels, elementwise);
     }
@@ -117,7 +117,7 @@ public final class CpuOps implements Ops {
 
     @Override
     public void swiGlu(int rows, Tensor gate, Tensor up, Tensor out) {
-        elementwise.swiGlu(rows, HostTensor.of(gate), HostTensor.of(up), HostTensor.of(out));
+        kernels.swiGlu(rows, HostTensor.of(gate), HostTensor.of(up), HostTensor.of(out));
     }
 
     @Override

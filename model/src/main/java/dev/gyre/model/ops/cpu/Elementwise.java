@@ -82,17 +82,4 @@ final class Elementwise {
             }
         });
     }
-
-    void swiGlu(int rows, HostTensor gate, HostTensor up, HostTensor out) {
-        eachRow(rows, row -> {
-            int g = gate.row(row);
-            int u = up.row(row);
-            int o = out.row(row);
-            for (int i = 0; i < gate.columns(); i++) {
-                float value = gate.data()[g + i];
-                double silu = value / (1 + Math.exp(-value));
-                out.data()[o + i] = (float) (silu * up.data()[u + i]);
-            }
-        });
-    }
 }

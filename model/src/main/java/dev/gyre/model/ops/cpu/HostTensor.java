@@ -5,15 +5,18 @@ import dev.gyre.model.ops.Tensor;
 /**
  * A matrix in a Java array, or some columns of one: element (r, c) is {@code data[offset + r * stride + c]}.
  */
-record HostTensor(float[] data, int offset, int stride, int capacity, int columns) implements Tensor {
-    static HostTensor allocate(int capacity, int columns) {
+public record HostTensor(float[] data, int offset, int stride, int capacity, int columns) implements Tensor {
+    /** A new matrix of zeros. */
+    public static HostTensor allocate(int capacity, int columns) {
         return new HostTensor(new float[Math.multiplyExact(capacity, columns)], 0, columns, capacity, columns);
     }
 
+    /** The tensor of the CPU's operations that it is. */
     static HostTensor of(Tensor tensor) {
         return (HostTensor) tensor;
     }
 
+    /** A view of some columns. */
     HostTensor columns(int from, int count) {
         if (from < 0 || count < 1 || from + count > columns) {
             throw new IndexOutOfBoundsException("columns " + from + " + " + count + " of " + columns);
@@ -22,7 +25,7 @@ record HostTensor(float[] data, int offset, int stride, int capacity, int column
     }
 
     /** Where a row begins in {@link #data}. */
-    int row(int row) {
+    public int row(int row) {
         return offset + row * stride;
     }
 

@@ -13,7 +13,7 @@ import java.util.Map;
  * in the order of their numbers, whatever else is in the batch, so that a token's result does not depend on it.
  */
 final class MoeRunner {
-    private final MatrixKernels kernels;
+    private final Kernels kernels;
     private final Elementwise elementwise;
     private final Map<MoeWeights, Router> routers = new IdentityHashMap<>();
     private HostTensor logits = HostTensor.allocate(0, 1);
@@ -25,7 +25,7 @@ final class MoeRunner {
     private float[] tokenWeights = new float[0];
     private int[] members = new int[0];
 
-    MoeRunner(MatrixKernels kernels, Elementwise elementwise) {
+    MoeRunner(Kernels kernels, Elementwise elementwise) {
         this.kernels = kernels;
         this.elementwise = elementwise;
     }
@@ -88,7 +88,7 @@ final class MoeRunner {
         up = fit(up, rows, mlp.inner());
         kernels.linear(rows, x, mlp.gate(), gate);
         kernels.linear(rows, x, mlp.up(), up);
-        elementwise.swiGlu(rows, gate, up, gate);
+        kernels.swiGlu(rows, gate, up, gate);
         kernels.linear(rows, gate, mlp.down(), out);
     }
 

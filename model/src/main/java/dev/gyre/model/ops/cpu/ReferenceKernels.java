@@ -5,10 +5,11 @@ import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.ops.MlaShape;
 
 /** The scalar twins: each weight row is decoded once and multiplied with every token; sums are in f64. */
-final class ReferenceMatrixKernels implements MatrixKernels {
+public final class ReferenceKernels implements Kernels {
     private final WorkerPool pool;
 
-    ReferenceMatrixKernels(WorkerPool pool) {
+    /** @param pool the threads that share weight rows */
+    public ReferenceKernels(WorkerPool pool) {
         this.pool = pool;
     }
 
@@ -58,6 +59,17 @@ final class ReferenceMatrixKernels implements MatrixKernels {
             kvB.decodeRow(head * (shape.nope() + shape.value()) + shape.nope() + output % shape.value(), w);
             for (int row = 0; row < rows; row++) {
                 out.data()[out.row(row) + output] = dot(w, x.data(), x.row(row) + head * shape.latent());
+            }
+        });
+    }
+
+    @Override
+    public void swiGlu(int rows, HostTensor gate, HostTensor up, HostTensor out) {
+        pool.run(rows, (row, worker) -> {
+            for (int i = 0; i < gate.columns(); i++) {
+                double value = gate.data()[gate.row(row) + i];
+                double silu = value / (1 + Math.exp(-value));
+                out.data()[out.row(row) + i] = (float) (silu * up.data()[up.row(row) + i]);
             }
         });
     }

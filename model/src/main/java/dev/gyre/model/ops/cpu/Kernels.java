@@ -1,0 +1,33 @@
+package dev.gyre.model.ops.cpu;
+
+import dev.gyre.attention.EngineException;
+import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.Phase;
+import dev.gyre.attention.reference.ReferenceProvider;
+import dev.gyre.attention.vector.VectorProvider;
+import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.ops.MlaShape;
+
+/** The operations where the time outside attention goes. Shapes as in {@link dev.gyre.model.ops.Ops}. */
+public interface Kernels {
+    /** The kernels of that name, which must be available. */
+    static Kernels of(String name, WorkerPool pool) {
+        return switch (name) {
+            case ReferenceProvider.NAME -> new ReferenceKernels(pool);
+            case VectorProvider.NAME -> new VectorKernels(pool);
+            default -> throw new EngineException(Phase.LINEAR.option() + " " + name + " does not exist; use vector or reference.");
+        };
+    }
+
+    /** {@code out = x weight^T}. */
+    void linear(int rows, HostTensor x, Weight weight, HostTensor out);
+
+    /** {@code out = [q_nope W_UK | q_rope]} by heads. */
+    void absorb(int rows, HostTensor q, Weight kvB, MlaShape shape, HostTensor out);
+
+    /** {@code out = x W_UV^T} by heads. */
+    void expand(int rows, HostTensor x, Weight kvB, MlaShape shape, HostTensor out);
+
+    /** {@code out = silu(gate) * up}; out may be gate. */
+    void swiGlu(int rows, HostTensor gate, HostTensor up, HostTensor out);
+}

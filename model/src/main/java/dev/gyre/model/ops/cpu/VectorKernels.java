@@ -1,0 +1,179 @@
+package dev.gyre.model.ops.cpu;
+
+import dev.gyre.attention.WorkerPool;
+import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.ops.MlaShape;
+
+
+/**
+ * Matrix products with the Vector API. A task takes a block of weight rows. For few tokens the weights are decoded in
+ * registers; for many, a block of rows is decoded once to scratch that stays in the second-level cache, and multiplied
+ * with four tokens at a time. Both sum in the same order ({@link VectorDots}), so a token's result does not depend on
+ * how many others there are.
+ */
+public final class VectorKernels implements Kernels {
+    /** From this many tokens on, decoding a block first pays. */
+    private static final int MANY = 4;
+    /** Weight rows of a task: a multiple of the three that are multiplied together. */
+    private static final int ROWS = 24;
+    /** Columns of a task of {@link #absorb}: with 128 rows they fill half a first-level cache. */
+    private static final int COLUMNS = 64;
+
+    private final WorkerPool pool;
+    private final float[][] scratch;
+    private final Linear linear = new Linear();
+    private final Absorb absorb = new Absorb();
+    private final SwiGlu swiGlu = new SwiGlu();
+
+    /** @param pool the threads that share weight rows */
+    public VectorKernels(WorkerPool pool) {
+        this.pool = pool;
+        scratch = new float[pool.threads()][0];
+    }
+
+    private void reserve(int size) {
+        for (int worker = 0; worker < scratch.length; worker++) {
+            if (scratch[worker].length < size) {
+                scratch[worker] = new float[size];
+            }
+        }
+    }
+
+    @Override
+    public void linear(int rows, HostTensor x, Weight weight, HostTensor out) {
+        linear.start(rows, x, weight, out, 1, weight.rows(), weight.rows(), 0);
+    }
+
+    /** For every head the rows of W_UV times that head's latent. */
+    @Override
+    public void expand(int rows, HostTensor x, Weight kvB, MlaShape shape, HostTensor out) {
+        linear.start(rows, x, kvB, out, shape.heads(), shape.nope() + shape.value(), shape.value(), shape.nope());
+    }
+
+    @Override
+    public void swiGlu(int rows, HostTensor gate, HostTensor up, HostTensor out) {
+        swiGlu.start(rows, gate, up, out);
+    }
+
+    @Override
+    public void absorb(int rows, HostTensor q, Weight kvB, MlaShape shape, HostTensor out) {
+        absorb.start(rows, q, kvB, shape, out);
+    }
+
+    /**
+     * {@code out = x w^T}, or one such product for every head: then a head has {@code headRows} rows in the weight, of
+     * which those from {@code skip} on are used, and its own columns in x and out.
+     */
+    private final class Linear implements WorkerPool.Task {
+        private int rows;
+        private HostTensor x;
+        private Weight weight;
+        private HostTensor out;
+        private int headRows;
+        private int outputs;
+        private int skip;
+        private int blocks;
+        private boolean decodeFirst;
+
+        void start(int rows, HostTensor x, Weight weight, HostTensor out, int heads, int headRows, int outputs, int skip) {
+            this.rows = rows;
+            this.x = x;
+            this.weight = weight;
+            this.out = out;
+            this.headRows = headRows;
+            this.outputs = outputs;
+            this.skip = skip;
+            blocks = Math.ceilDiv(outputs, ROWS);
+            decodeFirst = rows >= MANY || !VectorRows.inRegisters(weight);
+            if (decodeFirst) {
+                reserve(Math.multiplyExact(ROWS, weight.columns()));
+            }
+            pool.run(Math.multiplyExact(heads, blocks), this);
+        }
+
+        @Override
+        public void run(int index, int worker) {
+            int head = index / blocks;
+            int first = index % blocks * ROWS;
+            int count = Math.min(ROWS, outputs - first);
+            int weightRow = head * headRows + skip + first;
+            int input = head * weight.columns();
+            int output = head * outputs + first;
+            if (decodeFirst) {
+                float[] block = scratch[worker];
+                for (int i = 0; i < count; i++) {
+                    VectorRows.decode(weight, weightRow + i, 0, weight.columns(), block, i * weight.columns());
+                }
+                VectorDots.many(rows, x, input, block, count, weight.columns(), out, output);
+            } else {
+                for (int row = 0; row < rows; row++) {
+                    VectorDots.one(x.data(), x.row(row) + input, weight, weightRow, count, out.data(), out.row(row) + output);
+                }
+            }
+        }
+    }
+
+    /** {@code out = q_nope W_UK} for some columns of a head: lanes run along the latent. */
+    private final class Absorb implements WorkerPool.Task {
+        private int rows;
+        private HostTensor q;
+        private Weight weight;
+        private MlaShape shape;
+        private HostTensor out;
+        private int blocks;
+
+        void start(int rows, HostTensor q, Weight weight, MlaShape shape, HostTensor out) {
+            this.rows = rows;
+            this.q = q;
+            this.weight = weight;
+            this.shape = shape;
+            this.out = out;
+            blocks = Math.ceilDiv(shape.latent(), COLUMNS);
+            reserve(shape.nope() * COLUMNS);
+            pool.run(Math.multiplyExact(shape.heads(), blocks), this);
+        }
+
+        @Override
+        public void run(int index, int worker) {
+            int head = index / blocks;
+            int from = index % blocks * COLUMNS;
+            int count = Math.min(COLUMNS, shape.latent() - from);
+            float[] block = scratch[worker];
+            int weightRow = head * (shape.nope() + shape.value());
+            for (int n = 0; n < shape.nope(); n++) {
+                VectorRows.decode(weight, weightRow + n, from, from + count, block, n * COLUMNS);
+            }
+            int query = head * (shape.nope() + shape.rope());
+            int target = head * (shape.latent() + shape.rope());
+            for (int row = 0; row < rows; row++) {
+                int to = out.row(row) + target;
+                VectorDots.combine(q.data(), q.row(row) + query, shape.nope(), block, COLUMNS, count, out.data(), to + from);
+                if (from == 0) {
+                    System.arraycopy(
+                            q.data(), q.row(row) + query + shape.nope(), out.data(), to + shape.latent(), shape.rope());
+                }
+            }
+        }
+    }
+
+
+    /** {@code silu(gate) * up}, a row a task. */
+    private final class SwiGlu implements WorkerPool.Task {
+        private HostTensor gate;
+        private HostTensor up;
+        private HostTensor out;
+
+        void start(int rows, HostTensor gate, HostTensor up, HostTensor out) {
+            this.gate = gate;
+            this.up = up;
+            this.out = out;
+            pool.run(rows, this);
+        }
+
+        @Override
+        public void run(int row, int worker) {
+            VectorDots.swiGlu(
+                    gate.data(), gate.row(row), up.data(), up.row(row), out.data(), out.row(row), gate.columns());
+        }
+    }
+}
