@@ -12,6 +12,9 @@ final class Ids {
     /** The ids in a list separated by commas or white space; {@code what} names the option in messages. */
     static int[] parse(String list, String what) {
         String[] parts = list.strip().split("[,\\s]+");
+        if (parts.length == 0) {
+            throw EngineException.usage(what + " takes numbers separated by commas, and '" + list + "' holds none.");
+        }
         int[] ids = new int[parts.length];
         for (int i = 0; i < parts.length; i++) {
             try {

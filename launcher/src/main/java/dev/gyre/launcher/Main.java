@@ -3,7 +3,9 @@ package dev.gyre.launcher;
 import dev.gyre.attention.EngineException;
 import picocli.CommandLine;
 
+import java.io.Console;
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
 /** Where {@code engine.jar} starts. */
@@ -12,7 +14,10 @@ public final class Main {
 
     /** Runs a command and exits with its code. */
     public static void main(String[] args) {
-        PrintWriter out = new PrintWriter(System.out, true, System.out.charset());
+        // a terminal shows its own charset; programs that read the answer expect UTF-8 whatever the locale
+        Console console = System.console();
+        boolean terminal = console != null && console.isTerminal();
+        PrintWriter out = new PrintWriter(System.out, true, terminal ? System.out.charset() : StandardCharsets.UTF_8);
         PrintWriter err = new PrintWriter(System.err, true, System.err.charset());
         int code = run(args, System.getenv(), out, err);
         out.flush();
@@ -34,7 +39,7 @@ public final class Main {
         line.setDefaultValueProvider(new EnvironmentDefaults(environment));
         line.setParameterExceptionHandler((e, a) -> {
             String message = e.getCause() instanceof EngineException cause ? cause.getMessage() : e.getMessage();
-            complain(err, message);
+            complain(err, message.replaceFirst("^Error: ", "")); // picocli's own, before some of its messages
             err.println("Try '" + e.getCommandLine().getCommandSpec().qualifiedName() + " --help'.");
             return 2;
         });

@@ -39,7 +39,8 @@ public final class Fields {
         String message = e instanceof com.fasterxml.jackson.core.JacksonException json
                 ? json.getOriginalMessage()
                 : e.getMessage();
-        return String.valueOf(message).lines().findFirst().orElse("unreadable").replaceAll("[.\\s]+$", "");
+        String first = String.valueOf(message).lines().findFirst().orElse("unreadable");
+        return first.replaceAll(" \\(start marker at .*", "").replaceAll("[.\\s]+$", ""); // a place in Jackson's terms
     }
 
     /** Puts the fields of another object over these, objects within objects merged; null removes a field. */
