@@ -2,6 +2,7 @@ package dev.gyre.launcher;
 
 import dev.gyre.attention.EngineException;
 import dev.gyre.model.Engine;
+import dev.gyre.model.generate.Throughput;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -68,18 +69,18 @@ final class BenchCommand implements Runnable {
         if (repetitions < 1) {
             throw EngineException.usage("--repetitions must be at least 1, not " + repetitions + ".");
         }
-        List<Bench.Result> results = new ArrayList<>();
+        List<Throughput.Result> results = new ArrayList<>();
         try (Engine engine = flags.open()) {
             for (int depth : Ids.parse(depths, "--depth")) {
                 for (int batch : Ids.parse(batches, "--batch")) {
-                    results.add(Bench.run(engine, depth, batch, prefill, decode, repetitions));
+                    results.add(Throughput.run(engine, depth, batch, prefill, decode, repetitions));
                 }
             }
             print(engine, results);
         }
     }
 
-    private void print(Engine engine, List<Bench.Result> results) {
+    private void print(Engine engine, List<Throughput.Result> results) {
         PrintWriter out = spec.commandLine().getOut();
         Map<String, Object> machine = Machine.describe();
         machine.put("threads", engine.options().threads());
@@ -87,7 +88,7 @@ final class BenchCommand implements Runnable {
         machine.put("attention_backend", engine.attentionBackend());
         machine.put("implementations", engine.implementations().toString());
         machine.put("kv_cache_dtype", engine.cacheDtype().label());
-        List<Map<String, Object>> rows = results.stream().map(Bench.Result::fields).toList();
+        List<Map<String, Object>> rows = results.stream().map(Throughput.Result::fields).toList();
         if (json.wanted() || format == Format.JSON) {
             Map<String, Object> answer = new LinkedHashMap<>();
             answer.put("machine", machine);

@@ -8,16 +8,16 @@ import dev.gyre.attention.WorkerPool;
 import java.util.Arrays;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * Exact top-k in two vector passes over a row.
+ * Exact top-k, usually in one vector pass over a row.
  *
- * <p>A small sample of the row gives a bound that a little more than k scores should exceed. The first pass collects
- * those; the k-th largest of them is the threshold. The second pass writes the positions of all scores above the
- * threshold and of the first that equal it, in ascending order. Where the sample misled (fewer than k scores reach the
- * bound, or far more), a radix selection over the whole row finds the threshold instead; the result is the same.
+ * <p>A small sample of the row gives a bound that a little more than k scores should exceed. The pass collects those with
+ * their positions; the k-th largest of them is the threshold, and the selection is among them. Where the boundary falls
+ * among scores that equal the bound (the exact zeros of relu), or where the sample misled, a second pass writes the
+ * positions of all scores above the threshold and of the first that equal it; a misled sample is mended by a radix
+ * selection over the whole row. The result is the same whichever way it goes.
  */
 public final class VectorTopK implements TopK, WorkerPool.Task {
     private static final int SAMPLE = 512;
@@ -35,7 +35,8 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
         final float[] sample = new float[SAMPLE];
         final int[] histogram = new int[1 << 11];
         float[] candidates = new float[0];
-        /** How many candidates the last collection found; more than there is room for means too many. */
+        int[] places = new int[0];
+        /** How many candidates the last collection found. */
         int count;
     }
 
@@ -66,26 +67,26 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
             return;
         }
         int start = index * stride;
-        float threshold = threshold(start, n, k, scratch[worker]);
-        int count = write(start, n, k, threshold, selection.positions(), row * k);
+        int count = select(start, n, k, scratch[worker], selection.positions(), row * k);
         selection.finishRow(rows, row, count);
     }
 
-    /** The k-th largest score; NaN counts as the smallest and is returned as negative infinity. */
-    private float threshold(int start, int n, int k, Scratch work) {
+    /** Writes the positions of the best k of {@code scores[start, start + n)}; returns how many. */
+    private int select(int start, int n, int k, Scratch work, int[] positions, int to) {
         float bound = bound(start, n, k, work);
-        int room = Math.min(n, 4 * k + SAMPLE);
+        int room = Math.min(n, 4 * k + SAMPLE) + Lanes.COUNT;
         if (work.candidates.length < room) {
             work.candidates = new float[room];
+            work.places = new int[room];
         }
         int equal = collect(start, n, bound, room, work);
-        if (work.count <= room && work.count >= k) {
-            return radixSelect(work.candidates, 0, work.count, k, work.histogram);
+        if (work.count >= k && work.count <= room - Lanes.COUNT) {
+            float threshold = radixSelect(work.candidates, 0, work.count, k, work.histogram);
+            return writeCandidates(work, k, threshold, positions, to);
         }
-        if (work.count < k && work.count + equal >= k) {
-            return bound; // the boundary falls among equals
-        }
-        return radixSelect(scores, start, n, k, work.histogram);
+        boolean amongEquals = work.count < k && work.count + equal >= k;
+        float threshold = amongEquals ? bound : radixSelect(scores, start, n, k, work.histogram);
+        return write(start, n, k, threshold, positions, to);
     }
 
     /** A score that about 1.5 k of the row should exceed, from every (n / 512)-th. */
@@ -100,70 +101,88 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
         return work.sample[size - 1 - above];
     }
 
-    /** Collects the scores above the bound; returns how many equal it. */
+    /**
+     * Collects the scores above the bound, ascending by position; returns how many equal it. Stops where there is no
+     * room for another vector: then {@code work.count} says so.
+     */
     private int collect(int start, int n, float bound, int room, Scratch work) {
         float[] candidates = work.candidates;
+        int[] places = work.places;
+        FloatVector bounds = FloatVector.broadcast(Lanes.FLOATS, bound);
         int count = 0;
         int equal = 0;
         int i = 0;
         for (; i <= n - Lanes.COUNT && count <= room - Lanes.COUNT; i += Lanes.COUNT) {
             FloatVector v = FloatVector.fromArray(Lanes.FLOATS, scores, start + i);
-            VectorMask<Float> reached = v.compare(VectorOperators.GE, bound);
-            if (reached.anyTrue()) {
-                for (long bits = reached.toLong(); bits != 0; bits &= bits - 1) {
-                    float score = scores[start + i + Long.numberOfTrailingZeros(bits)];
-                    candidates[count] = score;
-                    boolean above = score > bound;
-                    count += above ? 1 : 0;
-                    equal += above ? 0 : 1;
-                }
+            equal += v.compare(VectorOperators.EQ, bounds).trueCount();
+            long bits = v.compare(VectorOperators.GT, bounds).toLong();
+            for (; bits != 0; bits &= bits - 1) {
+                int position = i + Long.numberOfTrailingZeros(bits);
+                candidates[count] = scores[start + position];
+                places[count++] = position;
             }
         }
-        for (; i < n; i++) {
+        for (; i < n && count < room; i++) {
             float score = scores[start + i];
-            if (score > bound && count < room) {
-                candidates[count] = score;
-            }
-            count += score > bound ? 1 : 0;
             equal += score == bound ? 1 : 0;
+            if (score > bound) {
+                candidates[count] = score;
+                places[count++] = i;
+            }
         }
-        work.count = count;
+        work.count = i < n ? room : count;
         return equal;
     }
 
-    /** Writes the positions of the best k in ascending order. */
+    /** The best k of the candidates. */
+    private static int writeCandidates(Scratch work, int k, float threshold, int[] positions, int to) {
+        int above = 0;
+        for (int i = 0; i < work.count; i++) {
+            above += work.candidates[i] > threshold ? 1 : 0;
+        }
+        int equals = k - above; // how many of those that equal the threshold have a place
+        int count = 0;
+        for (int i = 0; count < k; i++) {
+            float score = work.candidates[i];
+            if (score > threshold || score == threshold && equals-- > 0) {
+                positions[to + count++] = work.places[i];
+            }
+        }
+        return count;
+    }
+
+    /** The best k of the whole row. */
     private int write(int start, int n, int k, float threshold, int[] positions, int to) {
+        FloatVector thresholds = FloatVector.broadcast(Lanes.FLOATS, threshold);
         int above = 0;
         int i = 0;
         for (; i <= n - Lanes.COUNT; i += Lanes.COUNT) {
             above += FloatVector.fromArray(Lanes.FLOATS, scores, start + i)
-                    .compare(VectorOperators.GT, threshold)
+                    .compare(VectorOperators.GT, thresholds)
                     .trueCount();
         }
         for (; i < n; i++) {
             above += scores[start + i] > threshold ? 1 : 0;
         }
-        int equals = k - above; // how many of those that equal the threshold have a place
+        int equals = k - above;
         int count = 0;
-        for (i = 0; i < n && count < k; ) {
-            if (i <= n - Lanes.COUNT) {
-                FloatVector v = FloatVector.fromArray(Lanes.FLOATS, scores, start + i);
-                VectorMask<Float> reached =
-                        v.compare(equals > 0 ? VectorOperators.GE : VectorOperators.GT, threshold);
-                for (long bits = reached.toLong(); bits != 0; bits &= bits - 1) {
-                    int position = i + Long.numberOfTrailingZeros(bits);
-                    boolean taken = scores[start + position] > threshold || equals-- > 0;
-                    if (taken) {
-                        positions[to + count++] = position;
-                    }
+        for (i = 0; i <= n - Lanes.COUNT && count < k; i += Lanes.COUNT) {
+            FloatVector v = FloatVector.fromArray(Lanes.FLOATS, scores, start + i);
+            // once the equals have their places, only what is above counts, and most vectors have none
+            long bits = equals > 0
+                    ? v.compare(VectorOperators.GE, thresholds).toLong()
+                    : v.compare(VectorOperators.GT, thresholds).toLong();
+            for (; bits != 0; bits &= bits - 1) {
+                int position = i + Long.numberOfTrailingZeros(bits);
+                if (scores[start + position] > threshold || equals-- > 0) {
+                    positions[to + count++] = position;
                 }
-                i += Lanes.COUNT;
-            } else {
-                float score = scores[start + i];
-                if (score > threshold || score == threshold && equals-- > 0) {
-                    positions[to + count++] = i;
-                }
-                i++;
+            }
+        }
+        for (; i < n && count < k; i++) {
+            float score = scores[start + i];
+            if (score > threshold || score == threshold && equals-- > 0) {
+                positions[to + count++] = i;
             }
         }
         return count < k ? fillWithNaN(start, n, k, count, positions, to) : count;

@@ -1,10 +1,7 @@
-package dev.gyre.launcher;
+package dev.gyre.model.generate;
 
 import dev.gyre.attention.EngineException;
 import dev.gyre.model.Engine;
-import dev.gyre.model.generate.ModelRunner;
-import dev.gyre.model.generate.Sampler;
-import dev.gyre.model.generate.Sequence;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -13,12 +10,12 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /** Times prefill and decode of a batch at a depth. */
-final class Bench {
+public final class Throughput {
     private final Engine engine;
     private final int batch;
     private final int depth;
 
-    private Bench(Engine engine, int batch, int depth) {
+    private Throughput(Engine engine, int batch, int depth) {
         this.engine = engine;
         this.batch = batch;
         this.depth = depth;
@@ -30,8 +27,10 @@ final class Bench {
      * @param prefill tokens per second of each repetition; empty where none was asked for
      * @param decode the same of decode
      */
-    record Result(int depth, int batch, int prefillTokens, int decodeTokens, List<Double> prefill, List<Double> decode) {
-        Map<String, Object> fields() {
+    public record Result(
+            int depth, int batch, int prefillTokens, int decodeTokens, List<Double> prefill, List<Double> decode) {
+        /** Depth, batch, and mean and standard deviation of both rates, by the names that {@code engine bench} prints. */
+        public Map<String, Object> fields() {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("depth", depth);
             fields.put("batch", batch);
@@ -56,7 +55,12 @@ final class Bench {
         }
     }
 
-    static Result run(Engine engine, int depth, int batch, int prefill, int decode, int repetitions) {
+    /**
+     * Measures after one warm-up. Depth is filled with random cache rows, which is not timed.
+     *
+     * @param depth tokens that are cached already
+     */
+    public static Result run(Engine engine, int depth, int batch, int prefill, int decode, int repetitions) {
         if (batch < 1) {
             throw EngineException.usage("--batch must be at least 1, not " + batch + ".");
         }
@@ -65,7 +69,7 @@ final class Bench {
             throw new EngineException("depth, prefill and decode make " + length + " tokens, more than the context of "
                     + engine.contextLength() + "; ask for fewer.");
         }
-        Bench bench = new Bench(engine, batch, depth);
+        Throughput bench = new Throughput(engine, batch, depth);
         List<Double> prefills = new ArrayList<>();
         List<Double> decodes = new ArrayList<>();
         try (ModelRunner runner = engine.runner(batch, (int) length)) {
