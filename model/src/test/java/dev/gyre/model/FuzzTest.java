@@ -58,6 +58,7 @@ class FuzzTest {
     private Path folder;
     private RandomModel model;
     private TensorFile tensors;
+    private int[] prompt = {0, 1};
     private int opened;
     private int rejected;
 
@@ -72,8 +73,8 @@ class FuzzTest {
 
     private void tryOut(String mutant) {
         try (Engine engine = Engine.open(EngineOptions.defaults().withModel(folder).withThreads(1))) {
-            try (ModelRunner runner = engine.runner(1, 2)) {
-                runner.run(List.of(runner.start()), new int[][] {{0, 1}}, ModelRunner.Wanted.ALL, (s, p, l, at) -> {});
+            try (ModelRunner runner = engine.runner(1, prompt.length)) {
+                runner.run(List.of(runner.start()), new int[][] {prompt}, ModelRunner.Wanted.ALL, (s, p, l, at) -> {});
             }
             opened++;
         } catch (EngineException e) {
@@ -232,6 +233,7 @@ class FuzzTest {
         "n_routed_experts", "num_experts_per_tok", "max_position_embeddings", "num_nextn_predict_layers",
     })
     void absurdSizes(String field) throws IOException {
+        prompt = new int[60]; // times 2^26 is more than any array holds
         long start = System.nanoTime();
         for (String other : List.of("{}", "{\"first_k_dense_replace\":0}", "{\"first_k_dense_replace\":2}",
                 "{\"n_group\":1,\"topk_group\":1}", "{\"num_hidden_layers\":1,\"num_nextn_predict_layers\":67108864}")) {
