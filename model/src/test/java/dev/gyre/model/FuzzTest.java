@@ -48,9 +48,9 @@ class FuzzTest {
                "beta_slow": 1, "mscale": 1, "mscale_all_dim": 1},
              "quantization_config": {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]}}""";
     private static final List<String> VALUES = List.of(
-            "null", "-1", "0", "1", "2", "3", "8", "67108864", "2147483647", "9223372036854775807", "1e308", "1e-308", "0.5",
-            "-0.0", "1e999", "123456789012345678901234567890", "\"\"", "\"text\"", "\"\\u0000\"", "true", "false", "[]", "{}",
-            "[[[]]]", "[-1]", "[0, 0]", "{\"a\": 1, \"b\": 2}");
+            "null", "-1", "0", "1", "2", "3", "8", "67108864", "2147483647", "9223372036854775807", "1e308", "1e-308",
+            "0.5", "-0.0", "1e999", "123456789012345678901234567890", "\"\"", "\"text\"", "\"\\u0000\"", "true",
+            "false", "[]", "{}", "[[[]]]", "[-1]", "[0, 0]", "{\"a\": 1, \"b\": 2}");
     private static final Pattern NUMBER = Pattern.compile("\\d+");
 
     private final ObjectMapper mapper = new ObjectMapper();
@@ -236,7 +236,8 @@ class FuzzTest {
         prompt = new int[60]; // times 2^26 is more than any array holds
         long start = System.nanoTime();
         for (String other : List.of("{}", "{\"first_k_dense_replace\":0}", "{\"first_k_dense_replace\":2}",
-                "{\"n_group\":1,\"topk_group\":1}", "{\"num_hidden_layers\":1,\"num_nextn_predict_layers\":67108864}")) {
+                "{\"n_group\":1,\"topk_group\":1}",
+                "{\"num_hidden_layers\":1,\"num_nextn_predict_layers\":67108864}")) {
             RandomModel shaped = new RandomModel(
                     model.config.deepCopy().setAll((ObjectNode) mapper.readTree(other)).toString(), 37);
             shaped.write(folder);

@@ -107,7 +107,7 @@ class CheckpointTest {
         "{\"a\":\"x.safetensors\",\"b\":\"gone.safetensors\"} | has no gone.safetensors",
         "{\"a\":\"x.safetensors\",\"b\":\"x.safetensors\"}    | says that x.safetensors has tensor b; it has not",
         "{\"a\":\"x.safetensors\",\"c\":\"twin.safetensors\"} | tensor a is in another file too",
-        "{\"a\":\"../x.safetensors\"}                         | tensor a is not in a .safetensors file of the same folder",
+        "{\"a\":\"../x.safetensors\"} | tensor a is not in a .safetensors file of the same folder",
         "{\"a\":\"/etc/x.safetensors\"}                       | tensor a is not in",
         "{\"a\":\"..\\\\x.safetensors\"}                      | tensor a is not in",
         "{\"a\":\"x.bin\"}                                    | tensor a is not in",
@@ -200,7 +200,8 @@ class CheckpointTest {
                 .add("coarse_scale_inv", "BF16", new byte[2], 1, 1);
         try (Checkpoint checkpoint = open(file)) {
             assertSays(() -> checkpoint.matrix("alone", 2, 3), "tensor alone_scale_inv [1, 1] is missing");
-            assertSays(() -> checkpoint.matrix("large", 129, 1), "large_scale_inv must have shape [2, 1]", "has [1, 1]");
+            assertSays(() -> checkpoint.matrix("large", 129, 1),
+                    "large_scale_inv must have shape [2, 1]", "has [1, 1]");
             assertSays(() -> checkpoint.matrix("coarse", 2, 3), "coarse_scale_inv is of dtype BF16", "must be F32");
         }
     }

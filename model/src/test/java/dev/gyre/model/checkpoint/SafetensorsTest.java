@@ -17,13 +17,14 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
-/** Every way in which a safetensors file can be wrong is a sentence that names the file and, where there is one, the tensor. */
+/** Every way in which a safetensors file can be wrong is a sentence that names the file and, if it can, the tensor. */
 class SafetensorsTest {
     private static final String FILE = "folder: model.safetensors";
 
     /** Two tensors: a at [0, 24), b at [24, 28). */
     private static TensorFile good() {
-        return new TensorFile().addFloats("a", new float[] {1, 2, 3, 4, 5, 6}, 2, 3).add("b", "F8_E4M3", new byte[4], 4);
+        return new TensorFile().addFloats("a", new float[] {1, 2, 3, 4, 5, 6}, 2, 3)
+                .add("b", "F8_E4M3", new byte[4], 4);
     }
 
     private static Map<String, SafetensorsFile.Entry> read(byte[] file) {
@@ -132,8 +133,8 @@ class SafetensorsTest {
         "{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,99999999999999999999]} | where a size or an offset",
         "{\"dtype\":\"F32\",\"shape\":[2,-3],\"data_offsets\":[0,24]}         | has -3 where",
         "{\"dtype\":\"F32\",\"shape\":[2,null],\"data_offsets\":[0,24]}       | has null where",
-        "{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,24]}          | has 24 bytes, which does not fit F32 [2, 4]",
-        "{\"dtype\":\"F64\",\"shape\":[2,3],\"data_offsets\":[0,24]}          | has 24 bytes, which does not fit F64 [2, 3]",
+        "{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,24]} | has 24 bytes, which does not fit F32 [2, 4]",
+        "{\"dtype\":\"F64\",\"shape\":[2,3],\"data_offsets\":[0,24]} | has 24 bytes, which does not fit F64 [2, 3]",
         "{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,24]}             | does not fit F32 []",
         // 2^62 * 2^2 * 6 wraps around to 0, and 3 * 2^63 / 2 ... to something small
         "{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4,6],\"data_offsets\":[0,24]} | does not fit",

@@ -125,7 +125,7 @@ class ConfigReaderTest {
         "{\"qk_rope_head_dim\":63}                        | qk_rope_head_dim must be even, found 63",
         "{\"index_head_dim\":62}                          | index_head_dim must be a whole number from 64",
         "{\"q_lora_rank\":null}                           | q_lora_rank must be a number in a model with an indexer",
-        "{\"n_group\":7}                                  | n_group must be a divisor of n_routed_experts (256), found 7",
+        "{\"n_group\":7}                       | n_group must be a divisor of n_routed_experts (256), found 7",
         "{\"topk_group\":9}                               | topk_group must be at most n_group (8), found 9",
         "{\"num_experts_per_tok\":129}                    | num_experts_per_tok must be at most the 128 experts",
         "{\"rope_scaling\":7}                             | rope_scaling must be an object, found 7",
@@ -158,7 +158,8 @@ class ConfigReaderTest {
         "n_routed_experts", "first_k_dense_replace", "q_lora_rank", "num_nextn_predict_layers", "moe_layer_freq",
     })
     void countsThatAreNot(String field) {
-        for (String value : List.of("-1", "2.5", "1e300", "67108865", "99999999999999999999", "\"8\"", "true", "[8]", "{}")) {
+        for (String value : List.of("-1", "2.5", "1e300", "67108865", "99999999999999999999", "\"8\"", "true",
+                "[8]", "{}")) {
             assertSays(() -> Configs.v32("{\"" + field + "\":" + value + "}"),
                     "config.json: " + field + " must be a whole number from ", "found " + value.substring(0, 1));
         }

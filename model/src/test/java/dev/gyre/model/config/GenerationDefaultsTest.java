@@ -28,7 +28,8 @@ class GenerationDefaultsTest {
     @ParameterizedTest
     @ValueSource(strings = {"100", "-1", "1.5", "\"1\"", "[1,100]", "[[1]]", "{}", "99999999999", "true"})
     void endOfTextThatIsNoToken(String value) {
-        assertSays(() -> read("{\"eos_token_id\":" + value + "}", null), "config.json: eos_token_id must be", "below 100");
+        assertSays(() -> read("{\"eos_token_id\":" + value + "}", null),
+                "config.json: eos_token_id must be", "below 100");
         assertSays(() -> read("{}", "{\"eos_token_id\":" + value + "}"), "eos_token_id must be");
     }
 

@@ -108,7 +108,8 @@ class ModelRunnerTest {
             int free = runner.cache().pool().available();
             int vocabulary = engine.config().vocabulary();
             refused(runner, sequence, other, tokens(CONTEXT - 29), "201 tokens", "context of 200", "--context-length");
-            refused(runner, sequence, other, new int[] {1, vocabulary}, "token " + vocabulary, "0 to " + (vocabulary - 1));
+            refused(runner, sequence, other, new int[] {1, vocabulary},
+                    "token " + vocabulary, "0 to " + (vocabulary - 1));
             refused(runner, sequence, other, new int[] {-1}, "token -1 is not in the vocabulary");
             refused(runner, sequence, other, new int[0], "no tokens");
             assertSays(() -> runner.fill(sequence, CONTEXT - 29, 1), "depth of 171", "context of 200");

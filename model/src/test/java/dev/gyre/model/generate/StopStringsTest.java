@@ -67,7 +67,8 @@ class StopStringsTest {
     void unicode() {
         StopStrings stops = stops("\u00e9\ud83d\ude00!");
         assertEquals(List.of("caf", "", "", ""), push(stops, "caf\u00e9", "\ud83d\ude00", "! more"));
-        assertEquals(List.of("caf", "\u00e9\ud83d\ude01", ""), push(stops("\u00e9\ud83d\ude00"), "caf\u00e9", "\ud83d\ude01"));
+        StopStrings other = stops("\u00e9\ud83d\ude00");
+        assertEquals(List.of("caf", "\u00e9\ud83d\ude01", ""), push(other, "caf\u00e9", "\ud83d\ude01"));
     }
 
     /** However a text is cut, what is shown is the text up to the first stop string. */

@@ -87,7 +87,7 @@ class RouterTest {
         assertArrayEquals(new float[] {third, third, third, 0, 0, 0, 0, 0}, weights, 1e-6f);
     }
 
-    /** All choices of the open group are negative: the experts of closed groups, which count as -inf, are not better. */
+    /** All choices of the open group are negative: the experts of closed groups, at -inf, are not better. */
     @Test
     void negativeChoicesStayWithinOpenGroups() {
         float[] bias = {-5, -5.1f, -5.2f, -4.9f, -900, -900};
