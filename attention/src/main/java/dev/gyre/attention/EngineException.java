@@ -7,6 +7,9 @@ package dev.gyre.attention;
 public final class EngineException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
+    /** Characters of a message. */
+    private static final int LONGEST = 1000;
+
     private final boolean usage;
 
     /** A failure: of a file, of memory, of what a model can do. */
@@ -20,8 +23,14 @@ public final class EngineException extends RuntimeException {
     }
 
     private EngineException(String sentence, Throwable cause, boolean usage) {
-        super(sentence, cause);
+        super(presentable(sentence), cause);
         this.usage = usage;
+    }
+
+    /** Sentences quote names from files: whatever those are, the sentence stays one line of a bearable length. */
+    private static String presentable(String sentence) {
+        String line = sentence.replaceAll("\\p{Cntrl}", "?");
+        return line.length() <= LONGEST ? line : line.substring(0, LONGEST - 3) + "...";
     }
 
     /** A value that could not be right whatever the model: an option out of its range. */

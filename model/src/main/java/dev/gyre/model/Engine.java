@@ -27,6 +27,8 @@ import dev.gyre.model.tokenizer.Tokenizer;
 
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * A model, opened: its configuration, weights and tokenizer, and the threads that run it.
@@ -43,6 +45,8 @@ import java.util.Map;
  * One thread at a time.
  */
 public final class Engine implements AutoCloseable {
+    private static final Pattern LAYER_TENSOR = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.");
+
     private final ModelFiles files;
     private final ModelConfig config;
     private final GenerationDefaults defaults;
@@ -115,12 +119,12 @@ public final class Engine implements AutoCloseable {
 
     /** Layers for multi-token prediction come behind the others in a checkpoint and are not needed to generate. */
     private boolean belongsToMtp(String tensor) {
-        for (int layer = config.layers(); layer < config.layers() + config.mtpLayers(); layer++) {
-            if (tensor.startsWith("model.layers." + layer + ".")) {
-                return true;
-            }
+        Matcher name = LAYER_TENSOR.matcher(tensor);
+        if (!name.lookingAt()) {
+            return false;
         }
-        return false;
+        int layer = Integer.parseInt(name.group(1));
+        return layer >= config.layers() && layer < config.layers() + config.mtpLayers();
     }
 
     /** The shape of the model. */

@@ -3,13 +3,10 @@ package dev.gyre.model;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
@@ -116,27 +113,17 @@ final class RandomModel {
         shapes.put(name, shape);
     }
 
+    /** The weights as a file. */
+    TensorFile tensors() {
+        TensorFile file = new TensorFile();
+        weights.forEach((name, values) ->
+                file.addFloats(name, values, Arrays.stream(shapes.get(name)).asLongStream().toArray()));
+        return file;
+    }
+
     /** Writes config.json and model.safetensors. */
     void write(Path folder) throws IOException {
-        ObjectNode header = new ObjectMapper().createObjectNode();
-        ByteArrayOutputStream data = new ByteArrayOutputStream();
-        for (Map.Entry<String, float[]> weight : weights.entrySet()) {
-            ObjectNode entry = header.putObject(weight.getKey()).put("dtype", "F32");
-            for (int dimension : shapes.get(weight.getKey())) {
-                entry.withArray("shape").add(dimension);
-            }
-            entry.withArray("data_offsets").add(data.size()).add(data.size() + weight.getValue().length * 4);
-            ByteBuffer bytes = ByteBuffer.allocate(weight.getValue().length * 4).order(ByteOrder.LITTLE_ENDIAN);
-            bytes.asFloatBuffer().put(weight.getValue());
-            data.write(bytes.array());
-        }
-        byte[] head = header.toString().getBytes(StandardCharsets.UTF_8);
-        ByteBuffer length = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(head.length).flip();
-        ByteArrayOutputStream file = new ByteArrayOutputStream();
-        file.write(length.array());
-        file.write(head);
-        file.write(data.toByteArray());
-        Files.write(folder.resolve("model.safetensors"), file.toByteArray());
+        Files.write(folder.resolve("model.safetensors"), tensors().bytes());
         Files.writeString(folder.resolve("config.json"), config.toString());
     }
 }

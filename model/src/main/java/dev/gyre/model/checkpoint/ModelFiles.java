@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
@@ -55,18 +56,23 @@ public sealed interface ModelFiles {
 
         @Override
         public boolean has(String file) {
-            return Files.isRegularFile(folder.resolve(file));
+            try {
+                return Files.isRegularFile(folder.resolve(file));
+            } catch (InvalidPathException e) {
+                return false; // a name from an index file that no file can have
+            }
         }
 
         @Override
         public byte[] read(String file) {
-            Path path = folder.resolve(file);
             if (!has(file)) {
                 throw missing(file);
             }
+            Path path = folder.resolve(file);
             try {
                 if (Files.size(path) > LARGEST_READ) {
-                    throw new EngineException(path + " is larger than " + LARGEST_READ + " bytes; it cannot be a " + file + ".");
+                    throw new EngineException(
+                            path + " is larger than " + LARGEST_READ + " bytes; it cannot be a " + file + ".");
                 }
                 return Files.readAllBytes(path);
             } catch (IOException e) {
@@ -76,10 +82,10 @@ public sealed interface ModelFiles {
 
         @Override
         public MemorySegment map(String file, Arena arena) {
-            Path path = folder.resolve(file);
             if (!has(file)) {
                 throw missing(file);
             }
+            Path path = folder.resolve(file);
             try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
                 return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
             } catch (IOException e) {

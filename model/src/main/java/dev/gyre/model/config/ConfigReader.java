@@ -59,14 +59,26 @@ public final class ConfigReader {
         if (rope % 2 != 0) {
             throw fields.wrong("qk_rope_head_dim", "even");
         }
+        int heads = fields.count("num_attention_heads", 1);
+        int rank = fields.count("kv_lora_rank", 1);
+        int nope = fields.count("qk_nope_head_dim", 1);
+        int value = fields.count("v_head_dim", 1);
+        limit(fields, "num_attention_heads", heads, Math.max(rank + rope, nope + Math.max(rope, value)));
         return new ModelConfig.Mla(
-                fields.count("num_attention_heads", 1),
+                heads,
                 fields.count("q_lora_rank", 1, 0),
-                fields.count("kv_lora_rank", 1),
-                fields.count("qk_nope_head_dim", 1),
+                rank,
+                nope,
                 rope,
-                fields.count("v_head_dim", 1),
+                value,
                 fields.flag("rope_interleave", true));
+    }
+
+    /** Rejects a count whose product with a width, which is that of a matrix, does not fit an int. */
+    private static void limit(Fields fields, String field, int count, int width) {
+        if ((long) count * width > Integer.MAX_VALUE) {
+            throw fields.wrong(field, "at most " + Integer.MAX_VALUE / width + " with " + width + " values each");
+        }
     }
 
     private static ModelConfig.Indexer indexer(Fields fields, ModelConfig.Mla mla) {
@@ -74,8 +86,10 @@ public final class ConfigReader {
             throw fields.wrong("q_lora_rank", "a number in a model with an indexer");
         }
         int dim = fields.count("index_head_dim", mla.rope()); // the rotary part must fit
+        int heads = fields.count("index_n_heads", 1);
+        limit(fields, "index_n_heads", heads, dim);
         return new ModelConfig.Indexer(
-                fields.count("index_n_heads", 1),
+                heads,
                 dim,
                 fields.count("index_topk", 1),
                 fields.flag("indexer_rope_interleave", false));
@@ -96,6 +110,9 @@ public final class ConfigReader {
             throw fields.wrong("num_experts_per_tok", "at most the " + groupsPerToken * (experts / groups)
                     + " experts of the groups that a token may use");
         }
+        int intermediate = fields.count("moe_intermediate_size", 1);
+        int shared = fields.count("n_shared_experts", 0, 0);
+        limit(fields, "n_shared_experts", shared, intermediate);
         return new ModelConfig.Moe(
                 fields.count("first_k_dense_replace", 0, 0),
                 fields.count("moe_layer_freq", 1, 1),
@@ -103,8 +120,8 @@ public final class ConfigReader {
                 perToken,
                 groups,
                 groupsPerToken,
-                fields.count("moe_intermediate_size", 1),
-                fields.count("n_shared_experts", 0, 0),
+                intermediate,
+                shared,
                 fields.flag("norm_topk_prob", true),
                 (float) fields.positive("routed_scaling_factor", 1));
     }
@@ -171,7 +188,7 @@ public final class ConfigReader {
         if (block == null) {
             return new int[] {128, 128};
         }
-        if (block.size() != 2 || !isBlock(block.get(0)) || !isBlock(block.get(1))) {
+        if (!block.isArray() || block.size() != 2 || !isBlock(block.get(0)) || !isBlock(block.get(1))) {
             throw quantization.wrong("weight_block_size", "two positive numbers");
         }
         return new int[] {block.get(0).intValue(), block.get(1).intValue()};

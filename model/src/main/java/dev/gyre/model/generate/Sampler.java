@@ -96,15 +96,16 @@ public final class Sampler {
 
     /** Puts the candidates into {@link #order} (low 32 bits: token), likeliest first where that matters. */
     private int keep(int count) {
+        boolean sorted = options.topK() > 0 || options.topP() < 1;
         int kept = 0;
         for (int i = 0; i < count; i++) {
-            if (probabilities[i] >= options.minP() && probabilities[i] > 0) {
+            if (probabilities[i] > 0 && (sorted || probabilities[i] >= options.minP())) {
                 // positive doubles order like their bits; the complement puts the likeliest first, ties by lower id
                 long rank = ~Float.floatToRawIntBits((float) probabilities[i]);
                 order[kept++] = rank << 32 | i;
             }
         }
-        if (options.topK() == 0 && options.topP() == 1) {
+        if (!sorted) {
             return kept;
         }
         Arrays.sort(order, 0, kept);
@@ -120,8 +121,11 @@ public final class Sampler {
         for (int i = 0; i < kept && options.topP() < 1; i++) {
             sum += probabilities[(int) order[i]];
             if (sum >= nucleus) {
-                return i + 1;
+                kept = i + 1;
             }
+        }
+        while (kept > 1 && probabilities[(int) order[kept - 1]] < options.minP()) {
+            kept--;
         }
         return kept;
     }

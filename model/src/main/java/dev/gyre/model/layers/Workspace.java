@@ -5,6 +5,8 @@ import dev.gyre.model.ops.IndexInput;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.Tensor;
 
+import java.util.stream.IntStream;
+
 /** The activations of one step, shared by all layers and reused by every step of no more rows. */
 final class Workspace {
     final int capacity;
@@ -30,7 +32,7 @@ final class Workspace {
     /** The indexer's; null where there is none. */
     final Tensor indexKeys;
     final IndexInput index;
-    /** A dense MLP's {@code [rows, intermediate]}. */
+    /** A dense MLP's {@code [rows, intermediate]}; null where every layer has experts. */
     final Tensor gate;
     final Tensor up;
 
@@ -56,7 +58,9 @@ final class Workspace {
                 indexer.heads(),
                 indexer.dim(),
                 indexer.topk());
-        gate = ops.tensor(capacity, config.intermediate());
-        up = ops.tensor(capacity, config.intermediate());
+        // without a dense layer no tensor of the checkpoint vouches for this width
+        boolean dense = IntStream.range(0, config.layers()).anyMatch(layer -> !config.isMoe(layer));
+        gate = dense ? ops.tensor(capacity, config.intermediate()) : null;
+        up = dense ? ops.tensor(capacity, config.intermediate()) : null;
     }
 }
