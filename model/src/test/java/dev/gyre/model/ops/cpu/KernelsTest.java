@@ -16,15 +16,15 @@ import java.lang.foreign.MemorySegment;
 import java.util.Random;
 
 /** The products with weight matrices against loops over single decoded elements, on odd sizes and views. */
-class MatrixKernelsTest {
+class KernelsTest {
     private final Random random = new Random(40);
     private WorkerPool pool;
-    private MatrixKernels kernels;
+    private Kernels kernels;
 
     @BeforeEach
     void start() {
         pool = new WorkerPool(2);
-        kernels = new ReferenceMatrixKernels(pool);
+        kernels = new ReferenceKernels(pool);
     }
 
     @AfterEach
