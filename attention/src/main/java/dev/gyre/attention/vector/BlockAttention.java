@@ -2,8 +2,6 @@ package dev.gyre.attention.vector;
 
 import dev.gyre.attention.MlaQueries;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 import jdk.incubator.vector.FloatVector;
@@ -13,7 +11,6 @@ final class BlockAttention {
     /** Heads that are computed together, so that a token's row is read once for all of them. */
     static final int HEADS = 4;
 
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     /** A first maximum that needs no special case: exp of any difference to it is 0 and no number. */
     private static final float LOWEST = -1e30f;
 
@@ -97,7 +94,7 @@ final class BlockAttention {
     }
 
     private void scoreTwoTokens(TokenBlock block, int head, int token) {
-        MemorySegment segment = block.segment();
+        float[] values = block.values();
         float[] q = queries.queries();
         int width = queries.width();
         int end = Lanes.FLOATS.loopBound(width);
@@ -105,8 +102,8 @@ final class BlockAttention {
         int q1 = q0 + width;
         int q2 = q1 + width;
         int q3 = q2 + width;
-        long c0 = block.offset(token);
-        long c1 = block.offset(token + 1);
+        int c0 = token * width;
+        int c1 = c0 + width;
         FloatVector a00 = FloatVector.zero(Lanes.FLOATS);
         FloatVector a01 = a00;
         FloatVector a10 = a00;
@@ -116,9 +113,8 @@ final class BlockAttention {
         FloatVector a30 = a00;
         FloatVector a31 = a00;
         for (int i = 0; i < end; i += Lanes.COUNT) {
-            long at = (long) i * Float.BYTES;
-            FloatVector x0 = FloatVector.fromMemorySegment(Lanes.FLOATS, segment, c0 + at, Lanes.ORDER);
-            FloatVector x1 = FloatVector.fromMemorySegment(Lanes.FLOATS, segment, c1 + at, Lanes.ORDER);
+            FloatVector x0 = FloatVector.fromArray(Lanes.FLOATS, values, c0 + i);
+            FloatVector x1 = FloatVector.fromArray(Lanes.FLOATS, values, c1 + i);
             FloatVector y0 = FloatVector.fromArray(Lanes.FLOATS, q, q0 + i);
             a00 = y0.fma(x0, a00);
             a01 = y0.fma(x1, a01);
@@ -133,35 +129,34 @@ final class BlockAttention {
             a31 = y3.fma(x1, a31);
         }
         int to = head * TokenBlock.SIZE + token;
-        weights[to] = tail(Lanes.sum(a00), segment, c0, q0, end);
-        weights[to + 1] = tail(Lanes.sum(a01), segment, c1, q0, end);
-        weights[to + TokenBlock.SIZE] = tail(Lanes.sum(a10), segment, c0, q1, end);
-        weights[to + TokenBlock.SIZE + 1] = tail(Lanes.sum(a11), segment, c1, q1, end);
-        weights[to + 2 * TokenBlock.SIZE] = tail(Lanes.sum(a20), segment, c0, q2, end);
-        weights[to + 2 * TokenBlock.SIZE + 1] = tail(Lanes.sum(a21), segment, c1, q2, end);
-        weights[to + 3 * TokenBlock.SIZE] = tail(Lanes.sum(a30), segment, c0, q3, end);
-        weights[to + 3 * TokenBlock.SIZE + 1] = tail(Lanes.sum(a31), segment, c1, q3, end);
+        weights[to] = tail(Lanes.sum(a00), values, c0, q0, end);
+        weights[to + 1] = tail(Lanes.sum(a01), values, c1, q0, end);
+        weights[to + TokenBlock.SIZE] = tail(Lanes.sum(a10), values, c0, q1, end);
+        weights[to + TokenBlock.SIZE + 1] = tail(Lanes.sum(a11), values, c1, q1, end);
+        weights[to + 2 * TokenBlock.SIZE] = tail(Lanes.sum(a20), values, c0, q2, end);
+        weights[to + 2 * TokenBlock.SIZE + 1] = tail(Lanes.sum(a21), values, c1, q2, end);
+        weights[to + 3 * TokenBlock.SIZE] = tail(Lanes.sum(a30), values, c0, q3, end);
+        weights[to + 3 * TokenBlock.SIZE + 1] = tail(Lanes.sum(a31), values, c1, q3, end);
     }
 
     /** One head with one token, in the same order of sums as {@link #scoreTwoTokens}. */
     private float dot(TokenBlock block, int token, int head) {
         int end = Lanes.FLOATS.loopBound(queries.width());
         int q = queryAt(head);
-        long c = block.offset(token);
+        int c = token * queries.width();
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         for (int i = 0; i < end; i += Lanes.COUNT) {
             a = FloatVector.fromArray(Lanes.FLOATS, queries.queries(), q + i)
-                    .fma(FloatVector.fromMemorySegment(
-                            Lanes.FLOATS, block.segment(), c + (long) i * Float.BYTES, Lanes.ORDER), a);
+                    .fma(FloatVector.fromArray(Lanes.FLOATS, block.values(), c + i), a);
         }
-        return tail(Lanes.sum(a), block.segment(), c, q, end);
+        return tail(Lanes.sum(a), block.values(), c, q, end);
     }
 
     /** What lies behind the last whole vector, and the softmax scale. */
-    private float tail(float sum, MemorySegment segment, long c, int q, int from) {
+    private float tail(float sum, float[] values, int c, int q, int from) {
         float dot = sum;
         for (int i = from; i < queries.width(); i++) {
-            dot = Math.fma(queries.queries()[q + i], segment.get(FLOAT, c + (long) i * Float.BYTES), dot);
+            dot = Math.fma(queries.queries()[q + i], values[c + i], dot);
         }
         return dot * queries.scale();
     }
@@ -186,9 +181,10 @@ final class BlockAttention {
     }
 
     private void accumulateFourHeads(TokenBlock block, int head) {
-        MemorySegment segment = block.segment();
+        float[] values = block.values();
         int count = block.count();
         int latent = queries.latent();
+        int width = queries.width();
         int o0 = outAt(head);
         int o1 = o0 + latent;
         int o2 = o1 + latent;
@@ -209,11 +205,9 @@ final class BlockAttention {
             FloatVector a30 = FloatVector.fromArray(Lanes.FLOATS, out, o3 + i).mul(correction[head + 3]);
             FloatVector a31 = FloatVector.fromArray(Lanes.FLOATS, out, o3 + j).mul(correction[head + 3]);
             for (int token = 0; token < count; token++) {
-                long c = block.offset(token);
-                FloatVector x0 = FloatVector.fromMemorySegment(
-                        Lanes.FLOATS, segment, c + (long) i * Float.BYTES, Lanes.ORDER);
-                FloatVector x1 = FloatVector.fromMemorySegment(
-                        Lanes.FLOATS, segment, c + (long) j * Float.BYTES, Lanes.ORDER);
+                int c = token * width;
+                FloatVector x0 = FloatVector.fromArray(Lanes.FLOATS, values, c + i);
+                FloatVector x1 = FloatVector.fromArray(Lanes.FLOATS, values, c + j);
                 FloatVector w0 = FloatVector.broadcast(Lanes.FLOATS, weights[p0 + token]);
                 a00 = w0.fma(x0, a00);
                 a01 = w0.fma(x1, a01);
@@ -243,15 +237,14 @@ final class BlockAttention {
 
     /** One head's sums from dimension {@code from} on. */
     private void accumulate(TokenBlock block, int head, int from) {
-        MemorySegment segment = block.segment();
+        float[] values = block.values();
         int o = outAt(head);
         int p = head * TokenBlock.SIZE;
         int i = from;
         for (; i <= queries.latent() - Lanes.COUNT; i += Lanes.COUNT) {
             FloatVector a = FloatVector.fromArray(Lanes.FLOATS, out, o + i).mul(correction[head]);
             for (int token = 0; token < block.count(); token++) {
-                FloatVector x = FloatVector.fromMemorySegment(
-                        Lanes.FLOATS, segment, block.offset(token) + (long) i * Float.BYTES, Lanes.ORDER);
+                FloatVector x = FloatVector.fromArray(Lanes.FLOATS, values, token * queries.width() + i);
                 a = FloatVector.broadcast(Lanes.FLOATS, weights[p + token]).fma(x, a);
             }
             a.intoArray(out, o + i);
@@ -259,7 +252,7 @@ final class BlockAttention {
         for (; i < queries.latent(); i++) {
             float a = out[o + i] * correction[head];
             for (int token = 0; token < block.count(); token++) {
-                a = Math.fma(weights[p + token], segment.get(FLOAT, block.offset(token) + (long) i * Float.BYTES), a);
+                a = Math.fma(weights[p + token], values[token * queries.width() + i], a);
             }
             out[o + i] = a;
         }

@@ -73,7 +73,7 @@ public final class VectorLatentAttention implements LatentAttention, WorkerPool.
             block.begin(cache);
             int to = Math.min(from + TokenBlock.SIZE, count);
             for (int i = from; i < to; i++) {
-                block.add(cache, rows == null ? slots[row * k + i] : rows.slot(row, i));
+                block.add(rows == null ? slots[row * k + i] : rows.slot(row, i));
             }
             if (block.count() > 0) {
                 attention.add(block);

@@ -23,7 +23,8 @@ public record Weight(
         MemorySegment scales,
         int blockRows,
         int blockColumns) {
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    /** How f32 elements and scales are read: files align nothing. */
+    public static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
     /** A weight without block scales. */
@@ -38,8 +39,17 @@ public record Weight(
 
     /** The scale of the block that an element lies in; FP8 only. */
     public float scale(int row, int column) {
-        long perRow = Math.ceilDiv(columns, blockColumns);
-        return scales.getAtIndex(FLOAT, row / blockRows * perRow + column / blockColumns);
+        return scales.get(FLOAT, scaleOffset(row) + column / blockColumns * (long) Float.BYTES);
+    }
+
+    /** Where the scales of a row's blocks begin in {@link #scales}; FP8 only. */
+    public long scaleOffset(int row) {
+        return row / blockRows * (long) Math.ceilDiv(columns, blockColumns) * Float.BYTES;
+    }
+
+    /** Whether two rows share their scales. */
+    public boolean sameBlockRow(int first, int second) {
+        return first / blockRows == second / blockRows;
     }
 
     /** One element. */

@@ -53,12 +53,14 @@ final class VectorRows {
         return Math.abs(scale) < Decoding.FP8_SCALE_LIMIT;
     }
 
-    /** Whether {@link VectorDots#one} can decode the weight in registers: whole vectors within a block, plain scales. */
+    /** Whether {@link VectorDots#one} can decode the weight in registers: blocks are a power of two wide and hold
+     * whole vectors, and scales are plain. */
     static boolean inRegisters(Weight weight) {
         if (weight.dtype() != DType.F8_E4M3) {
             return weight.dtype() != DType.F16;
         }
-        if (Lanes.BYTES.length() != Lanes.COUNT || weight.blockColumns() % Lanes.COUNT != 0) {
+        if (Lanes.BYTES.length() != Lanes.COUNT || Integer.bitCount(weight.blockColumns()) != 1
+                || weight.blockColumns() < Lanes.COUNT) {
             return false;
         }
         for (int row = 0; row < weight.rows(); row += weight.blockRows()) {
