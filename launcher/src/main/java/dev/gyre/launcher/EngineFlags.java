@@ -6,7 +6,9 @@ import dev.gyre.model.Engine;
 import dev.gyre.model.EngineOptions;
 import dev.gyre.model.Precision;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 import java.util.EnumMap;
 import java.util.Map;
@@ -14,6 +16,9 @@ import java.util.Map;
 /** The options of every command that runs a model. */
 final class EngineFlags {
     private static final EngineOptions DEFAULTS = EngineOptions.defaults();
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec mixee;
 
     @Mixin
     private ModelFlag model;
@@ -78,7 +83,7 @@ final class EngineFlags {
             description = "exact: f32 caches; fast: bf16 caches (default: exact)")
     private String precision;
 
-    @Option(names = "--threads", paramLabel = "N", description = "threads that compute (default: all processors)")
+    @Option(names = "--threads", paramLabel = "N", description = "threads that compute (default: physical cores)")
     private int threads = DEFAULTS.threads();
 
     @Option(
@@ -123,8 +128,10 @@ final class EngineFlags {
                 scoreBuffer);
     }
 
-    /** Opens the engine. */
+    /** Opens the engine; says on stderr where the fastest implementation is missing. */
     Engine open() {
-        return Engine.open(options());
+        Engine engine = Engine.open(options());
+        engine.notice().ifPresent(sentence -> mixee.commandLine().getErr().println("engine: " + sentence));
+        return engine;
     }
 }

@@ -8,11 +8,11 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /** What the engine runs on. */
-final class Machine {
+public final class Machine {
     private Machine() {}
 
     /** Processor, memory and JDK. */
-    static Map<String, Object> describe() {
+    public static Map<String, Object> describe() {
         Map<String, Object> machine = new LinkedHashMap<>();
         machine.put("cpu", cpu());
         machine.put("processors", Runtime.getRuntime().availableProcessors());
@@ -24,7 +24,7 @@ final class Machine {
     }
 
     /** Bytes of memory in the machine. */
-    static long memory() {
+    public static long memory() {
         return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean bean
                 ? bean.getTotalMemorySize()
                 : Runtime.getRuntime().maxMemory();

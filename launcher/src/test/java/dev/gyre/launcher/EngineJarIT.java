@@ -40,7 +40,9 @@ class EngineJarIT {
         JsonNode same = Outcome.json("generate", "--prompt", "The people", "--max-new-tokens", "4");
         assertEquals(same.get("output_ids"), answer.get("output_ids"));
         assertEquals(same.get("text"), answer.get("text"));
-        assertEquals("", outcome.err());
+        // without the flag the Vector API is missing: one sentence says so, and names the flag
+        assertEquals(1, outcome.err().lines().count(), outcome.err());
+        assertTrue(outcome.err().contains("--add-modules jdk.incubator.vector"), outcome.err());
     }
 
     @Test

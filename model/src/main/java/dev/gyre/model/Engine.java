@@ -27,6 +27,7 @@ import dev.gyre.model.tokenizer.Tokenizer;
 
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -155,6 +156,11 @@ public final class Engine implements AutoCloseable {
     /** Which implementation serves each phase. */
     public Map<Phase, String> implementations() {
         return implementations.names();
+    }
+
+    /** A sentence for the user where the fastest implementation was wanted and is not available. */
+    public Optional<String> notice() {
+        return implementations.notice();
     }
 
     /** Elements of all weights, scales of FP8 blocks not counted. */

@@ -1,6 +1,7 @@
 package dev.gyre.model;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.Processors;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
 
@@ -52,7 +53,7 @@ public record EngineOptions(
         }
     }
 
-    /** The embedded model, exact, on all processors. */
+    /** The embedded model, exact, on all physical cores. */
     public static EngineOptions defaults() {
         return new EngineOptions(
                 null,
@@ -62,7 +63,7 @@ public record EngineOptions(
                 0,
                 null,
                 Precision.EXACT,
-                Runtime.getRuntime().availableProcessors(),
+                Processors.physicalCores(),
                 0,
                 512,
                 256L << 20);

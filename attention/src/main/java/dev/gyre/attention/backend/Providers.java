@@ -5,6 +5,7 @@ import dev.gyre.attention.EngineException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.stream.Collectors;
 
@@ -31,6 +32,13 @@ public final class Providers {
     /** All of them, the preferred first, available or not. */
     public List<AttentionProvider> all() {
         return List.copyOf(providers);
+    }
+
+    /** Where {@code auto} cannot take the preferred implementation: one sentence that says why and what to do. */
+    public Optional<String> notice() {
+        AttentionProvider preferred = providers.getFirst();
+        return preferred.missing().map(reason -> "the implementation " + preferred.name()
+                + ", the fastest, is not available, and a slower one is used: " + reason + ".");
     }
 
     /** The implementation of that name for a phase, or the preferred one for {@code auto}; never a silent fallback. */
