@@ -1,5 +1,6 @@
 package dev.gyre.attention.backend;
 
+import static dev.gyre.attention.Randoms.normal;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -79,13 +80,5 @@ class BackendsTest {
             float[] out) {
         AttentionBackends.create("dsa", true, implementations, bytes)
                 .attend(queries, cache.latents(0), index, cache.indexKeys(0), rows, out, SelectionListener.NONE);
-    }
-
-    private static float[] normal(Random random, int count) {
-        float[] values = new float[count];
-        for (int i = 0; i < count; i++) {
-            values[i] = (float) random.nextGaussian();
-        }
-        return values;
     }
 }

@@ -1,5 +1,6 @@
 package dev.gyre.attention.cache;
 
+import static dev.gyre.attention.Randoms.normal;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -125,14 +126,6 @@ class CachesTest {
         pool.release(first);
         pool.release(second);
         assertEquals(5, pool.available());
-    }
-
-    private static float[] normal(Random random, int count) {
-        float[] values = new float[count];
-        for (int i = 0; i < count; i++) {
-            values[i] = (float) random.nextGaussian();
-        }
-        return values;
     }
 
     private static void assertClose(float[] expected, float[] found, float relative) {

@@ -1,5 +1,6 @@
 package dev.gyre.attention.reference;
 
+import static dev.gyre.attention.Randoms.normal;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -171,14 +172,6 @@ class ReferenceOperationsTest {
             assertEquals(slots.length == 0 ? 0 : expected[d] / total, out[(row * 2 + head) * 8 + d], 1e-5);
         }
         assertTrue(slots.length > 0 || out[(row * 2 + head) * 8] == 0f);
-    }
-
-    private static float[] normal(Random random, int count) {
-        float[] values = new float[count];
-        for (int i = 0; i < count; i++) {
-            values[i] = (float) random.nextGaussian();
-        }
-        return values;
     }
 
     /** A page table without a cache. */
