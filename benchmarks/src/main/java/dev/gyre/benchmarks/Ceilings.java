@@ -1,7 +1,7 @@
 package dev.gyre.benchmarks;
 
 import dev.gyre.attention.WorkerPool;
-import dev.gyre.attention.vector.Lanes;
+import dev.gyre.attention.simd.Lanes;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;

@@ -1,6 +1,6 @@
 package dev.gyre.benchmarks;
 
-import dev.gyre.attention.vector.Lanes;
+import dev.gyre.attention.simd.Lanes;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.Runner;
@@ -88,7 +88,7 @@ public final class CpuReport {
                 .forks(1)
                 .warmupIterations(4)
                 .warmupTime(TimeValue.seconds(1))
-                .measurementIterations(5)
+                .measurementIterations(4)
                 .measurementTime(TimeValue.seconds(1));
         if (implementation != null) {
             options.param("implementation", implementation);

@@ -1,6 +1,6 @@
 package dev.gyre.benchmarks;
 
-import dev.gyre.attention.vector.Lanes;
+import dev.gyre.attention.simd.Lanes;
 import dev.gyre.launcher.Machine;
 
 import java.io.IOException;

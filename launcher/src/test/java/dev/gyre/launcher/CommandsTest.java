@@ -220,7 +220,7 @@ class CommandsTest {
     void devices() {
         JsonNode devices = Outcome.json("devices");
         assertEquals(List.of("machine", "implementations", "auto"), names(devices));
-        assertEquals(List.of("prefill", "decode", "indexer", "topk"), names(devices.get("auto")));
+        assertEquals(List.of("prefill", "decode", "indexer", "topk", "linear"), names(devices.get("auto")));
         List<String> known = devices.get("implementations").findValuesAsText("name");
         assertTrue(known.contains("reference"), known.toString());
         devices.get("auto").forEach(name -> assertTrue(known.contains(name.textValue())));

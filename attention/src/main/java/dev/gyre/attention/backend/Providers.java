@@ -13,6 +13,10 @@ import java.util.stream.Collectors;
 public final class Providers {
     /** The name that picks the preferred available implementation. */
     public static final String AUTO = "auto";
+    /** The implementation in plain Java. */
+    public static final String REFERENCE = "reference";
+    /** The implementation with the Vector API. */
+    public static final String VECTOR = "vector";
 
     private final List<AttentionProvider> providers;
 

@@ -5,17 +5,15 @@ import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionProvider;
+import dev.gyre.attention.backend.Providers;
 
 import java.util.Optional;
 
 /** The implementation {@code reference}: plain Java, present everywhere. */
 public final class ReferenceProvider implements AttentionProvider {
-    /** The name on the command line. */
-    public static final String NAME = "reference";
-
     @Override
     public String name() {
-        return NAME;
+        return Providers.REFERENCE;
     }
 
     @Override

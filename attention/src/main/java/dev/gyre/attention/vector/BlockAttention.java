@@ -1,6 +1,7 @@
 package dev.gyre.attention.vector;
 
 import dev.gyre.attention.MlaQueries;
+import dev.gyre.attention.simd.Lanes;
 
 import java.util.Arrays;
 
@@ -24,6 +25,8 @@ final class BlockAttention {
     private float[] correction = new float[0];
     /** {@code [heads, 64]}: scores of a block, then its weights. */
     private float[] weights = new float[0];
+    /** Sums by lanes, on their way to one number: kept as vectors until then, they would become objects. */
+    private final float[] lanes = new float[2 * HEADS * Lanes.COUNT];
 
     void begin(MlaQueries queries, int row, int firstHead, int endHead, float[] out) {
         this.queries = queries;
@@ -128,15 +131,19 @@ final class BlockAttention {
             a30 = y3.fma(x0, a30);
             a31 = y3.fma(x1, a31);
         }
-        int to = head * TokenBlock.SIZE + token;
-        weights[to] = tail(Lanes.sum(a00), values, c0, q0, end);
-        weights[to + 1] = tail(Lanes.sum(a01), values, c1, q0, end);
-        weights[to + TokenBlock.SIZE] = tail(Lanes.sum(a10), values, c0, q1, end);
-        weights[to + TokenBlock.SIZE + 1] = tail(Lanes.sum(a11), values, c1, q1, end);
-        weights[to + 2 * TokenBlock.SIZE] = tail(Lanes.sum(a20), values, c0, q2, end);
-        weights[to + 2 * TokenBlock.SIZE + 1] = tail(Lanes.sum(a21), values, c1, q2, end);
-        weights[to + 3 * TokenBlock.SIZE] = tail(Lanes.sum(a30), values, c0, q3, end);
-        weights[to + 3 * TokenBlock.SIZE + 1] = tail(Lanes.sum(a31), values, c1, q3, end);
+        a00.intoArray(lanes, 0);
+        a01.intoArray(lanes, Lanes.COUNT);
+        a10.intoArray(lanes, 2 * Lanes.COUNT);
+        a11.intoArray(lanes, 3 * Lanes.COUNT);
+        a20.intoArray(lanes, 4 * Lanes.COUNT);
+        a21.intoArray(lanes, 5 * Lanes.COUNT);
+        a30.intoArray(lanes, 6 * Lanes.COUNT);
+        a31.intoArray(lanes, 7 * Lanes.COUNT);
+        for (int i = 0; i < 2 * HEADS; i++) {
+            int c = i % 2 == 0 ? c0 : c1;
+            float sum = Lanes.sum(lanes, i * Lanes.COUNT);
+            weights[(head + i / 2) * TokenBlock.SIZE + token + i % 2] = tail(sum, values, c, q0 + i / 2 * width, end);
+        }
     }
 
     /** One head with one token, in the same order of sums as {@link #scoreTwoTokens}. */
@@ -149,7 +156,8 @@ final class BlockAttention {
             a = FloatVector.fromArray(Lanes.FLOATS, queries.queries(), q + i)
                     .fma(FloatVector.fromArray(Lanes.FLOATS, block.values(), c + i), a);
         }
-        return tail(Lanes.sum(a), block.values(), c, q, end);
+        a.intoArray(lanes, 0);
+        return tail(Lanes.sum(lanes, 0), block.values(), c, q, end);
     }
 
     /** What lies behind the last whole vector, and the softmax scale. */
@@ -177,7 +185,8 @@ final class BlockAttention {
             weight.intoArray(weights, at + i);
             sum = sum.add(weight);
         }
-        total[head] = total[head] * correction[head] + Lanes.sum(sum);
+        sum.intoArray(lanes, 0);
+        total[head] = total[head] * correction[head] + Lanes.sum(lanes, 0);
     }
 
     private void accumulateFourHeads(TokenBlock block, int head) {

@@ -3,6 +3,8 @@ package dev.gyre.attention.vector;
 import dev.gyre.attention.cache.IndexKeyCache;
 import dev.gyre.attention.cache.PageTable;
 import dev.gyre.attention.numeric.Fp8E4M3;
+import dev.gyre.attention.simd.Decoding;
+import dev.gyre.attention.simd.Lanes;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -3,6 +3,8 @@ package dev.gyre.attention.vector;
 import dev.gyre.attention.cache.LatentCache;
 import dev.gyre.attention.numeric.Bf16;
 import dev.gyre.attention.numeric.Fp8E4M3;
+import dev.gyre.attention.simd.Decoding;
+import dev.gyre.attention.simd.Lanes;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

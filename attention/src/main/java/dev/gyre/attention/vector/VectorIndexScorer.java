@@ -6,6 +6,7 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.cache.IndexKeyCache;
 import dev.gyre.attention.cache.PageTable;
+import dev.gyre.attention.simd.Lanes;
 
 import java.util.Arrays;
 

@@ -5,17 +5,15 @@ import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionProvider;
+import dev.gyre.attention.backend.Providers;
 
 import java.util.Optional;
 
 /** The implementation {@code vector}: present where the JVM was started with the Vector API's module. */
 public final class VectorProvider implements AttentionProvider {
-    /** The name on the command line. */
-    public static final String NAME = "vector";
-
     @Override
     public String name() {
-        return NAME;
+        return Providers.VECTOR;
     }
 
     @Override

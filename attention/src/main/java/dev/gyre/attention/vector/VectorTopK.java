@@ -4,6 +4,7 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.attention.TopK;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.simd.Lanes;
 
 import java.util.Arrays;
 
@@ -76,8 +77,9 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
         float bound = bound(start, n, k, work);
         int room = Math.min(n, 4 * k + SAMPLE) + Lanes.COUNT;
         if (work.candidates.length < room) {
-            work.candidates = new float[room];
-            work.places = new int[room];
+            // a row grows by a token a step: room for all that it can come to, so that not every step allocates
+            work.candidates = new float[4 * k + SAMPLE + Lanes.COUNT];
+            work.places = new int[work.candidates.length];
         }
         int equal = collect(start, n, bound, room, work);
         if (work.count >= k && work.count <= room - Lanes.COUNT) {

@@ -30,6 +30,7 @@ public final class Decoder {
     private Workspace work;
     private Tensor lastStream;
     private Tensor logits;
+    private float[] host;
     private int logitRows;
 
     /** Takes the weights that {@code config} calls for. */
@@ -87,9 +88,9 @@ public final class Decoder {
         if (logitRows < group) {
             lastStream = ops.tensor(group, config.hidden());
             logits = ops.tensor(group, config.vocabulary());
+            host = new float[Math.multiplyExact(group, config.vocabulary())];
             logitRows = group;
         }
-        float[] host = new float[Math.multiplyExact(group, config.vocabulary())];
         for (int start = 0; start < count; start += group) {
             int n = Math.min(group, count - start);
             ops.gather(work.stream, Arrays.copyOfRange(rows, start, start + n), n, lastStream);

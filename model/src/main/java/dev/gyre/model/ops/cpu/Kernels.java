@@ -3,8 +3,7 @@ package dev.gyre.model.ops.cpu;
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.Phase;
-import dev.gyre.attention.reference.ReferenceProvider;
-import dev.gyre.attention.vector.VectorProvider;
+import dev.gyre.attention.backend.Providers;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.ops.MlaShape;
 
@@ -13,8 +12,8 @@ public interface Kernels {
     /** The kernels of that name, which must be available. */
     static Kernels of(String name, WorkerPool pool) {
         return switch (name) {
-            case ReferenceProvider.NAME -> new ReferenceKernels(pool);
-            case VectorProvider.NAME -> new VectorKernels(pool);
+            case Providers.REFERENCE -> new ReferenceKernels(pool);
+            case Providers.VECTOR -> new VectorKernels(pool);
             default -> throw new EngineException(Phase.LINEAR.option() + " " + name + " does not exist; use vector or reference.");
         };
     }

@@ -1,7 +1,7 @@
 package dev.gyre.model.ops.cpu;
 
-import dev.gyre.attention.vector.Decoding;
-import dev.gyre.attention.vector.Lanes;
+import dev.gyre.attention.simd.Decoding;
+import dev.gyre.attention.simd.Lanes;
 import dev.gyre.model.checkpoint.DType;
 import dev.gyre.model.checkpoint.Weight;
 
@@ -11,23 +11,28 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * Dot products of tokens with weight rows, all in one order of sums: pieces of {@link #PIECE} columns one after the
- * other; in a piece, lanes along the columns, then the lanes, then the columns behind the last whole vector.
+ * other; in a piece, lanes along the columns, then the lanes, then the columns behind the last whole vector. Belongs to one worker.
  */
 final class VectorDots {
     /** Columns of a piece: four tokens' and three weight rows' fill most of a first-level cache. */
     static final int PIECE = 1024;
 
+    /** Tokens and weight rows that are multiplied together where tokens are many. */
+    private static final int TOKENS = 4;
+    private static final int ROWS = 3;
+
     /** Beyond it e^x is near the largest float; x / e^-x is 0 long before. */
     private static final float EXP_LIMIT = 87f;
 
-    private VectorDots() {}
+    /** Sums by lanes, on their way to one number: kept as vectors until then, they would become objects. */
+    private final float[] lanes = new float[TOKENS * ROWS * Lanes.COUNT];
 
     /**
      * {@code out[t, output + i] = x[t, input:] . block[i]} for every token and each of {@code count} decoded rows.
      *
      * @param block {@code [count, columns]}
      */
-    static void many(
+    void many(
             int tokens, HostTensor x, int input, float[] block, int count, int columns, HostTensor out, int output) {
         int token = 0;
         for (; token + 4 <= tokens; token += 4) {
@@ -54,7 +59,7 @@ final class VectorDots {
         }
     }
 
-    private static void fourByThree(
+    private void fourByThree(
             HostTensor x,
             int token,
             int input,
@@ -107,21 +112,27 @@ final class VectorDots {
             a31 = v.fma(y1, a31);
             a32 = v.fma(y2, a32);
         }
-        finish(a00, data, x0, block, w0, from, end, to, out.data(), out.row(token) + output);
-        finish(a01, data, x0, block, w1, from, end, to, out.data(), out.row(token) + output + 1);
-        finish(a02, data, x0, block, w2, from, end, to, out.data(), out.row(token) + output + 2);
-        finish(a10, data, x1, block, w0, from, end, to, out.data(), out.row(token + 1) + output);
-        finish(a11, data, x1, block, w1, from, end, to, out.data(), out.row(token + 1) + output + 1);
-        finish(a12, data, x1, block, w2, from, end, to, out.data(), out.row(token + 1) + output + 2);
-        finish(a20, data, x2, block, w0, from, end, to, out.data(), out.row(token + 2) + output);
-        finish(a21, data, x2, block, w1, from, end, to, out.data(), out.row(token + 2) + output + 1);
-        finish(a22, data, x2, block, w2, from, end, to, out.data(), out.row(token + 2) + output + 2);
-        finish(a30, data, x3, block, w0, from, end, to, out.data(), out.row(token + 3) + output);
-        finish(a31, data, x3, block, w1, from, end, to, out.data(), out.row(token + 3) + output + 1);
-        finish(a32, data, x3, block, w2, from, end, to, out.data(), out.row(token + 3) + output + 2);
+        a00.intoArray(lanes, 0);
+        a01.intoArray(lanes, Lanes.COUNT);
+        a02.intoArray(lanes, 2 * Lanes.COUNT);
+        a10.intoArray(lanes, 3 * Lanes.COUNT);
+        a11.intoArray(lanes, 4 * Lanes.COUNT);
+        a12.intoArray(lanes, 5 * Lanes.COUNT);
+        a20.intoArray(lanes, 6 * Lanes.COUNT);
+        a21.intoArray(lanes, 7 * Lanes.COUNT);
+        a22.intoArray(lanes, 8 * Lanes.COUNT);
+        a30.intoArray(lanes, 9 * Lanes.COUNT);
+        a31.intoArray(lanes, 10 * Lanes.COUNT);
+        a32.intoArray(lanes, 11 * Lanes.COUNT);
+        for (int t = 0; t < TOKENS; t++) {
+            for (int r = 0; r < ROWS; r++) {
+                finish(t * ROWS + r, data, x.row(token + t) + input, block, w0 + r * columns, from, end, to,
+                        out.data(), out.row(token + t) + output + r);
+            }
+        }
     }
 
-    private static void oneByOne(
+    private void oneByOne(
             HostTensor x,
             int token,
             int input,
@@ -140,21 +151,22 @@ final class VectorDots {
             a = FloatVector.fromArray(Lanes.FLOATS, x.data(), at + i)
                     .fma(FloatVector.fromArray(Lanes.FLOATS, block, w + i), a);
         }
-        finish(a, x.data(), at, block, w, from, end, to, out.data(), out.row(token) + output);
+        a.intoArray(lanes, 0);
+        finish(0, x.data(), at, block, w, from, end, to, out.data(), out.row(token) + output);
     }
 
-    /** Sums the lanes, adds the columns from {@code end} on, and adds the piece to those before it. */
-    private static void finish(
-            FloatVector a, float[] x, int at, float[] w, int row, int from, int end, int to, float[] out, int output) {
-        float sum = Lanes.sum(a);
-        for (int i = end; i < to; i++) {
-            sum = Math.fma(x[at + i], w[row + i], sum);
+    /** Sums the lanes of the i-th vector, adds the columns from {@code end} on, and adds the piece to those before it. */
+    private void finish(
+            int i, float[] x, int at, float[] w, int row, int from, int end, int to, float[] out, int output) {
+        float sum = Lanes.sum(lanes, i * Lanes.COUNT);
+        for (int c = end; c < to; c++) {
+            sum = Math.fma(x[at + c], w[row + c], sum);
         }
         out[output] = from == 0 ? sum : out[output] + sum;
     }
 
     /** {@code out[output + i] = x . weight[row + i]} for one token and {@code count} rows decoded in registers. */
-    static void one(float[] x, int at, Weight weight, int row, int count, float[] out, int output) {
+    void one(float[] x, int at, Weight weight, int row, int count, float[] out, int output) {
         for (int piece = 0; piece < weight.columns(); piece += PIECE) {
             int to = Math.min(piece + PIECE, weight.columns());
             int i = 0;
@@ -167,7 +179,7 @@ final class VectorDots {
         }
     }
 
-    private static void fourRows(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
+    private void fourRows(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
         if (weight.dtype() == DType.F8_E4M3) {
             fourFp8Rows(x, at, weight, row, from, to, out, output);
             return;
@@ -190,17 +202,18 @@ final class VectorDots {
             a2 = v.fma(VectorRows.load(data, bf16, r2 + i), a2);
             a3 = v.fma(VectorRows.load(data, bf16, r3 + i), a3);
         }
-        finish(a0, x, at, weight, row, from, end, to, out, output);
-        finish(a1, x, at, weight, row + 1, from, end, to, out, output + 1);
-        finish(a2, x, at, weight, row + 2, from, end, to, out, output + 2);
-        finish(a3, x, at, weight, row + 3, from, end, to, out, output + 3);
+        a0.intoArray(lanes, 0);
+        a1.intoArray(lanes, Lanes.COUNT);
+        a2.intoArray(lanes, 2 * Lanes.COUNT);
+        a3.intoArray(lanes, 3 * Lanes.COUNT);
+        finish(4, x, at, weight, row, from, end, to, out, output);
     }
 
     /**
      * Four rows of one block row. One flat loop over all columns, its factor looked up in every round: loops over single
      * blocks of 128 columns are so short that they take twice the time.
      */
-    private static void fourFp8Rows(
+    private void fourFp8Rows(
             float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
         MemorySegment data = weight.data();
         MemorySegment scales = weight.scales();
@@ -224,13 +237,14 @@ final class VectorDots {
             a2 = v.fma(Decoding.fp8(data, r2 + i).mul(f), a2);
             a3 = v.fma(Decoding.fp8(data, r3 + i).mul(f), a3);
         }
-        finish(a0, x, at, weight, row, from, end, to, out, output);
-        finish(a1, x, at, weight, row + 1, from, end, to, out, output + 1);
-        finish(a2, x, at, weight, row + 2, from, end, to, out, output + 2);
-        finish(a3, x, at, weight, row + 3, from, end, to, out, output + 3);
+        a0.intoArray(lanes, 0);
+        a1.intoArray(lanes, Lanes.COUNT);
+        a2.intoArray(lanes, 2 * Lanes.COUNT);
+        a3.intoArray(lanes, 3 * Lanes.COUNT);
+        finish(4, x, at, weight, row, from, end, to, out, output);
     }
 
-    private static void oneRow(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
+    private void oneRow(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
         MemorySegment data = weight.data();
         long r = (long) row * weight.columns();
         int end = from + Lanes.FLOATS.loopBound(to - from);
@@ -241,20 +255,24 @@ final class VectorDots {
                     : VectorRows.load(data, weight.dtype() == DType.BF16, r + i);
             a = FloatVector.fromArray(Lanes.FLOATS, x, at + i).fma(w, a);
         }
-        finish(a, x, at, weight, row, from, end, to, out, output);
+        a.intoArray(lanes, 0);
+        finish(1, x, at, weight, row, from, end, to, out, output);
     }
 
     private static FloatVector factor(Weight weight, int row, int column) {
         return FloatVector.broadcast(Lanes.FLOATS, weight.scale(row, column) * Decoding.FP8_FACTOR);
     }
 
-    private static void finish(
-            FloatVector a, float[] x, int at, Weight weight, int row, int from, int end, int to, float[] out, int output) {
-        float sum = Lanes.sum(a);
-        for (int i = end; i < to; i++) {
-            sum = Math.fma(x[at + i], weight.value(row, i), sum);
+    /** The same for the first {@code count} vectors and as many weight rows. */
+    private void finish(
+            int count, float[] x, int at, Weight weight, int row, int from, int end, int to, float[] out, int output) {
+        for (int i = 0; i < count; i++) {
+            float sum = Lanes.sum(lanes, i * Lanes.COUNT);
+            for (int c = end; c < to; c++) {
+                sum = Math.fma(x[at + c], weight.value(row + i, c), sum);
+            }
+            out[output + i] = from == 0 ? sum : out[output + i] + sum;
         }
-        out[output] = from == 0 ? sum : out[output] + sum;
     }
 
     /**

@@ -4,6 +4,8 @@ import dev.gyre.attention.WorkerPool;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.ops.MlaShape;
 
+import java.util.Arrays;
+
 
 /**
  * Matrix products with the Vector API. A task takes a block of weight rows. For few tokens the weights are decoded in
@@ -21,6 +23,7 @@ public final class VectorKernels implements Kernels {
 
     private final WorkerPool pool;
     private final float[][] scratch;
+    private final VectorDots[] dots;
     private final Linear linear = new Linear();
     private final Absorb absorb = new Absorb();
     private final SwiGlu swiGlu = new SwiGlu();
@@ -29,6 +32,8 @@ public final class VectorKernels implements Kernels {
     public VectorKernels(WorkerPool pool) {
         this.pool = pool;
         scratch = new float[pool.threads()][0];
+        dots = new VectorDots[pool.threads()];
+        Arrays.setAll(dots, i -> new VectorDots());
     }
 
     private void reserve(int size) {
@@ -104,10 +109,10 @@ public final class VectorKernels implements Kernels {
                 for (int i = 0; i < count; i++) {
                     VectorRows.decode(weight, weightRow + i, 0, weight.columns(), block, i * weight.columns());
                 }
-                VectorDots.many(rows, x, input, block, count, weight.columns(), out, output);
+                dots[worker].many(rows, x, input, block, count, weight.columns(), out, output);
             } else {
                 for (int row = 0; row < rows; row++) {
-                    VectorDots.one(x.data(), x.row(row) + input, weight, weightRow, count, out.data(), out.row(row) + output);
+                    dots[worker].one(x.data(), x.row(row) + input, weight, weightRow, count, out.data(), out.row(row) + output);
                 }
             }
         }

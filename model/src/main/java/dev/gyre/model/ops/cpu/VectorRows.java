@@ -1,7 +1,7 @@
 package dev.gyre.model.ops.cpu;
 
-import dev.gyre.attention.vector.Decoding;
-import dev.gyre.attention.vector.Lanes;
+import dev.gyre.attention.simd.Decoding;
+import dev.gyre.attention.simd.Lanes;
 import dev.gyre.model.checkpoint.DType;
 import dev.gyre.model.checkpoint.Weight;
 

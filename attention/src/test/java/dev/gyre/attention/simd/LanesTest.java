@@ -1,4 +1,4 @@
-package dev.gyre.attention.vector;
+package dev.gyre.attention.simd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

@@ -1,4 +1,4 @@
-package dev.gyre.attention.vector;
+package dev.gyre.attention.simd;
 
 import java.nio.ByteOrder;
 
@@ -54,6 +54,16 @@ public final class Lanes {
             sum = sum.add(sum.rearrange(SWAP2));
         }
         return sum.add(sum.rearrange(SWAP1)).lane(0);
+    }
+
+    /** The same sum of lanes that lie in {@code lanes[at, at + COUNT)}, which it overwrites. */
+    public static float sum(float[] lanes, int at) {
+        for (int half = COUNT / 2; half > 0; half /= 2) {
+            for (int i = at; i < at + half; i++) {
+                lanes[i] += lanes[i + half];
+            }
+        }
+        return lanes[at];
     }
 
     /**

@@ -1,4 +1,4 @@
-package dev.gyre.attention.vector;
+package dev.gyre.attention.simd;
 
 import java.lang.foreign.MemorySegment;
 
