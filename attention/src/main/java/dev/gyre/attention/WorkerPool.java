@@ -51,8 +51,11 @@ public final class WorkerPool implements AutoCloseable {
         return helpers.length + 1;
     }
 
-    /** Runs {@code task} for every index in [0, tasks) and returns when all have ended; rethrows the first failure. */
+    /** Runs {@code task} for every index in [0, tasks) and returns when all have ended; rethrows a failure. */
     public synchronized void run(int tasks, Task task) {
+        if (closed) {
+            throw new IllegalStateException("the threads have ended; is the engine closed?");
+        }
         if (tasks <= 1 || helpers.length == 0) {
             for (int i = 0; i < tasks; i++) {
                 task.run(i, 0);
@@ -82,8 +85,11 @@ public final class WorkerPool implements AutoCloseable {
         if (thrown instanceof Error error) {
             throw error;
         }
+        if (thrown instanceof RuntimeException exception) {
+            throw exception;
+        }
         if (thrown != null) {
-            throw (RuntimeException) thrown;
+            throw new IllegalStateException(thrown);
         }
     }
 
@@ -125,7 +131,7 @@ public final class WorkerPool implements AutoCloseable {
             for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
                 current.run(i, worker);
             }
-        } catch (RuntimeException | Error thrown) {
+        } catch (Throwable thrown) { // also what a task threw past the compiler: the caller waits for this thread
             next.set(count); // the others stop at their next task
             failure = thrown;
         }

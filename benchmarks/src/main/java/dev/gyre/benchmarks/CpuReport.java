@@ -20,8 +20,9 @@ import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Makes {@code benchmarks/results/cpu.md} and its plot: every operation beside the machine's ceilings, which are measured
- * before, between and after. Times are medians of the iterations, since other tenants of a machine only ever add.
+ * Makes {@code benchmarks/results/cpu.md} and its plot: every operation beside the machine's ceilings, which are
+ * measured before, between and after. Times are medians of the iterations, since other tenants of a machine only ever
+ * add.
  */
 public final class CpuReport {
     private final StringBuilder text = new StringBuilder();
@@ -32,6 +33,11 @@ public final class CpuReport {
 
     /** {@code [folder]}: where the report goes, {@code benchmarks/results} by default. */
     public static void main(String[] args) throws RunnerException, IOException {
+        if (args.length > 1 || args.length == 1 && args[0].startsWith("-")) {
+            System.err.println("usage: benchmarks/run-cpu [FOLDER]; a single benchmark runs with "
+                    + "java -cp benchmarks/target/benchmarks.jar org.openjdk.jmh.Main PATTERN");
+            System.exit(2);
+        }
         Path folder = Path.of(args.length > 0 ? args[0] : "benchmarks/results");
         Files.createDirectories(folder);
         String report = new CpuReport().measure(folder);

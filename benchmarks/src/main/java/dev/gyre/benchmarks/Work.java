@@ -19,7 +19,8 @@ record Work(String name, double flops, double bytes) {
         }
         if (benchmark.contains("SparseAttention")) {
             int rows = Integer.parseInt(params.getParam("rows"));
-            return new Work("sparse MLA, 128 heads x 576, top 2048, " + rows + " rows, " + params.getParam("dtype") + ", " + who,
+            String dtype = params.getParam("dtype");
+            return new Work("sparse MLA, 128 heads x 576, top 2048, " + rows + " rows, " + dtype + ", " + who,
                     SparseAttention.flops(rows), 0);
         }
         if (benchmark.contains("TopK")) {

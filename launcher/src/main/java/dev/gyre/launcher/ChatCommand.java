@@ -23,10 +23,12 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * {@code engine chat}: turns in DeepSeek's plain format, {@code <｜User｜>…<｜Assistant｜>…<｜end▁of▁sentence｜>}. What was said
- * stays in the cache; a turn runs only what is new.
+ * {@code engine chat}: turns in DeepSeek's plain format, {@code <｜User｜>…<｜Assistant｜>…<｜end▁of▁sentence｜>}. What was
+ * said stays in the cache; a turn runs only what is new.
  */
-@Command(name = "chat", description = "Talks with the model, turn by turn; /clear starts again, /exit or end of input ends.")
+@Command(
+        name = "chat",
+        description = "Talks with the model, turn by turn; /clear starts again, /exit or end of input ends.")
 final class ChatCommand implements Runnable {
     private static final String USER = "<｜User｜>";
     private static final String ASSISTANT = "<｜Assistant｜>";

@@ -20,7 +20,8 @@ final class Ids {
             try {
                 ids[i] = Integer.parseInt(parts[i]);
             } catch (NumberFormatException e) {
-                throw EngineException.usage(what + " takes numbers separated by commas, and '" + parts[i] + "' is none.");
+                throw EngineException.usage(
+                        what + " takes numbers separated by commas, and '" + parts[i] + "' is none.");
             }
             if (ids[i] < 0) {
                 throw EngineException.usage(what + " takes numbers of at least 0, not " + ids[i] + ".");

@@ -62,6 +62,7 @@ final class InfoCommand implements Runnable {
         info.put("attention_backend", engine.attentionBackend());
         info.put("recommended_temperature", engine.defaults().temperature());
         info.put("recommended_top_p", engine.defaults().topP());
+        info.put("recommended_top_k", engine.defaults().topK());
         info.put("eos_token_ids", engine.defaults().eos());
         info.put("context_length", engine.contextLength());
         info.put("kv_cache_dtype", engine.cacheDtype().label());

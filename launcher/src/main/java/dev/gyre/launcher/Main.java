@@ -61,7 +61,8 @@ public final class Main {
             complain(err, mistake.getMessage());
             return mistake.isUsage() ? 2 : 1;
         }
-        complain(err, "this is a defect in Gyre: " + e + "; please report it with the trace that GYRE_STACKTRACE=1 shows.");
+        complain(err, "this is a defect in Gyre: " + e
+                + "; please report it with the trace that GYRE_STACKTRACE=1 shows.");
         return 1;
     }
 

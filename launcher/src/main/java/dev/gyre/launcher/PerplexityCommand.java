@@ -50,7 +50,9 @@ final class PerplexityCommand implements Runnable {
                 answer.put("perplexity", result.perplexity());
                 JsonFlag.print(out, answer);
             } else {
-                out.printf("perplexity %.4f over %d tokens (windows of %d)%n", result.perplexity(), result.tokens(), window);
+                out.printf(
+                        "perplexity %.4f over %d tokens (windows of %d)%n",
+                        result.perplexity(), result.tokens(), window);
             }
         }
     }

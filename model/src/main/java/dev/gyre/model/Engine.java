@@ -64,7 +64,8 @@ public final class Engine implements AutoCloseable {
         this.options = options;
         config = ConfigReader.read(json, architecture.sparse());
         if (options.indexTopk() > 0 && !config.isSparse()) {
-            throw new EngineException("--index-topk needs a model with an indexer, and " + files.where() + " has none.");
+            throw new EngineException(
+                    "--index-topk needs a model with an indexer, and " + files.where() + " has none.");
         }
         if (options.contextLength() > config.maxPositions()) {
             throw new EngineException("--context-length " + options.contextLength() + " is beyond the model's "
@@ -87,7 +88,7 @@ public final class Engine implements AutoCloseable {
             CpuOps ops = new CpuOps(pool, attention, Kernels.of(implementations.names().get(Phase.LINEAR), pool));
             opened = Checkpoint.open(files, config.blockRows(), config.blockColumns());
             decoder = architecture.factory().create(config, opened, ops);
-            opened.finish(this::belongsToMtp);
+            opened.finish(this::isNotNeeded);
             checkpoint = opened;
         } catch (RuntimeException | Error e) {
             pool.close();
@@ -118,8 +119,11 @@ public final class Engine implements AutoCloseable {
         return json;
     }
 
-    /** Layers for multi-token prediction come behind the others in a checkpoint and are not needed to generate. */
-    private boolean belongsToMtp(String tensor) {
+    /** Layers for multi-token prediction, behind the others, and a head that only repeats the embeddings. */
+    private boolean isNotNeeded(String tensor) {
+        if (config.tiedEmbeddings() && tensor.equals("lm_head.weight")) {
+            return true;
+        }
         Matcher name = LAYER_TENSOR.matcher(tensor);
         if (!name.lookingAt()) {
             return false;
@@ -215,8 +219,12 @@ public final class Engine implements AutoCloseable {
     /** A runner whose caches hold {@code sequences} texts of {@code tokens} tokens each. */
     public ModelRunner runner(int sequences, int tokens) {
         long pages = Math.multiplyExact((long) sequences, (long) Math.ceilDiv(tokens, PageTable.PAGE));
-        int slots = (int) Math.min(Math.multiplyExact(pages, (long) PageTable.PAGE), Integer.MAX_VALUE - PageTable.PAGE);
-        KvCache cache = new KvCache(config.layers(), cacheShape(), cacheDtype(), slots);
+        long slots = Math.multiplyExact(pages, (long) PageTable.PAGE);
+        if (slots > Integer.MAX_VALUE - PageTable.PAGE) {
+            throw new EngineException("caches for " + sequences + " sequences of " + tokens + " tokens are more than the "
+                    + Integer.MAX_VALUE + " tokens that an engine can number; ask for fewer.");
+        }
+        KvCache cache = new KvCache(config.layers(), cacheShape(), cacheDtype(), (int) slots);
         return new ModelRunner(decoder, cache, options.prefillChunk(), contextLength());
     }
 

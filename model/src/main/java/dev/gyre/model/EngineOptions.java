@@ -37,11 +37,16 @@ public record EngineOptions(
         int prefillChunk,
         long scoreBuffer) {
 
+    private static final int MOST_THREADS = 1024;
+
     /** Checks the ranges. */
     public EngineOptions {
         implementations = Map.copyOf(implementations);
         least("--index-topk", indexTopk, 0);
         least("--threads", threads, 1);
+        if (threads > MOST_THREADS) {
+            throw EngineException.usage("--threads must be at most " + MOST_THREADS + ", not " + threads + ".");
+        }
         least("--context-length", contextLength, 0);
         least("--prefill-chunk", prefillChunk, 1);
         least("--score-buffer", scoreBuffer, 1);

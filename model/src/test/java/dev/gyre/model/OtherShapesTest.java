@@ -11,7 +11,10 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Random;
 
-/** Random models of shapes that no given checkpoint has, against {@link NaiveModel}: nothing is fitted to the given ones. */
+/**
+ * Random models of shapes that no given checkpoint has, against {@link NaiveModel}: nothing is fitted to the given
+ * ones.
+ */
 class OtherShapesTest {
     private static final String COMMON = """
             "vocab_size": 97, "num_hidden_layers": 2, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,

@@ -12,7 +12,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** Everything that a run over one prompt shows: logits and greedy choice by position, selections by position and layer. */
+/**
+ * Everything that a run over one prompt shows: logits and greedy choice by position, selections by position and
+ * layer.
+ */
 final class Recorded implements StepObserver {
     final Map<Integer, float[]> logits = new TreeMap<>();
     final Map<Integer, Integer> greedy = new TreeMap<>();

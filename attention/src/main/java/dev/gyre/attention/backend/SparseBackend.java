@@ -61,7 +61,7 @@ final class SparseBackend implements AttentionBackend {
         int stride = rows.longest();
         long fitting = Math.min(scoreBytes / Float.BYTES, Integer.MAX_VALUE - 8L) / stride;
         if (fitting == 0) {
-            throw new EngineException("--score-buffer of " + scoreBytes + " bytes is too small for the scores of one row of "
+            throw new EngineException("--score-buffer of " + scoreBytes + " bytes is too small for one row of "
                     + stride + " tokens; give it at least " + (long) stride * Float.BYTES + " bytes.");
         }
         int to = from + 1;

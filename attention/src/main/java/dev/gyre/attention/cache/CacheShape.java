@@ -18,7 +18,8 @@ public record CacheShape(int latent, int rope, int index) {
         return switch (dtype) {
             case F32 -> Math.multiplyExact(width(), Float.BYTES);
             case BF16 -> Math.multiplyExact(width(), Short.BYTES);
-            case FP8_E4M3 -> Math.addExact(latent, Math.ceilDiv(latent, Fp8Tile.SIZE) * Float.BYTES + rope * Short.BYTES);
+            case FP8_E4M3 ->
+                Math.addExact(latent, Math.ceilDiv(latent, Fp8Tile.SIZE) * Float.BYTES + rope * Short.BYTES);
         };
     }
 

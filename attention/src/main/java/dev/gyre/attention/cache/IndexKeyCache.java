@@ -9,9 +9,9 @@ import java.lang.foreign.ValueLayout;
 /**
  * One layer's index keys: {@code [slots, index]}, one key for all index heads.
  *
- * <p>Layouts are by pages of 64 tokens. f32 and bf16: {@code [index, 64]}, so that vectors run along the keys. FP8, as in
- * DeepSeek's and SGLang's index-K cache: {@code [64, index]} e4m3, then the keys' scales in f32 (one per 128 values): 132
- * bytes a token for a key of 128. A scale is the power of two 2^ceil(log2(max(amax, 1e-4) / 448)) (ue8m0).
+ * <p>Layouts are by pages of 64 tokens. f32 and bf16: {@code [index, 64]}, so that vectors run along the keys. FP8, as
+ * in DeepSeek's and SGLang's index-K cache: {@code [64, index]} e4m3, then the keys' scales in f32 (one per 128
+ * values): 132 bytes a token for a key of 128. A scale is the power of two 2^ceil(log2(max(amax, 1e-4) / 448)) (ue8m0).
  */
 public final class IndexKeyCache {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;

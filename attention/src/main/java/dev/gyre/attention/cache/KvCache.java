@@ -61,7 +61,9 @@ public final class KvCache implements AutoCloseable {
         return indexKeys.get(layer);
     }
 
-    /** Writes random normal numbers as the latents and index keys of tokens [from, to) of a sequence, in every layer. */
+    /**
+     * Writes random normal numbers as the latents and index keys of tokens [from, to) of a sequence, in every layer.
+     */
     public void randomize(PageTable table, int from, int to, long seed) {
         SplittableRandom random = new SplittableRandom(seed);
         for (LatentCache cache : latents) {

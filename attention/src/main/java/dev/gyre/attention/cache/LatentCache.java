@@ -78,7 +78,8 @@ public final class LatentCache {
                     }
                     segment.set(FLOAT, scales + start / Fp8Tile.SIZE * (long) Float.BYTES, scale);
                 }
-                writeBf16(at + rowBytes - shape.rope() * (long) Short.BYTES, source, from + shape.latent(), shape.rope());
+                long rope = at + rowBytes - shape.rope() * (long) Short.BYTES;
+                writeBf16(rope, source, from + shape.latent(), shape.rope());
             }
         }
     }

@@ -2,7 +2,9 @@ package dev.gyre.attention.cache;
 
 import dev.gyre.attention.EngineException;
 
-/** The free pages of a {@link KvCache}. The page freed last is used first, while it is warm in the processor's caches. */
+/**
+ * The free pages of a {@link KvCache}. The page freed last is used first, while it is warm in the processor's caches.
+ */
 public final class PagePool {
     private final int[] free;
     private int available;

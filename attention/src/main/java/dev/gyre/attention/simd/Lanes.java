@@ -56,14 +56,16 @@ public final class Lanes {
         return sum.add(sum.rearrange(SWAP1)).lane(0);
     }
 
-    /** The same sum of lanes that lie in {@code lanes[at, at + COUNT)}, which it overwrites. */
+    /** The same sum, in the same order, of lanes that lie in {@code lanes[at, at + COUNT)}. */
     public static float sum(float[] lanes, int at) {
-        for (int half = COUNT / 2; half > 0; half /= 2) {
-            for (int i = at; i < at + half; i++) {
-                lanes[i] += lanes[i + half];
-            }
+        if (COUNT == 4) {
+            return lanes[at] + lanes[at + 2] + (lanes[at + 1] + lanes[at + 3]);
         }
-        return lanes[at];
+        if (COUNT == 8) {
+            return lanes[at] + lanes[at + 4] + (lanes[at + 2] + lanes[at + 6])
+                    + (lanes[at + 1] + lanes[at + 5] + (lanes[at + 3] + lanes[at + 7]));
+        }
+        return sum(FloatVector.fromArray(FLOATS, lanes, at));
     }
 
     /**

@@ -14,14 +14,14 @@ import jdk.incubator.vector.VectorOperators;
 /**
  * Exact top-k, usually in one vector pass over a row.
  *
- * <p>A small sample of the row gives a bound that a little more than k scores should exceed. The pass collects those with
- * their positions; the k-th largest of them is the threshold, and the selection is among them. Where the boundary falls
- * among scores that equal the bound (the exact zeros of relu), or where the sample misled, a second pass writes the
- * positions of all scores above the threshold and of the first that equal it; a misled sample is mended by a radix
+ * <p>A small sample of the row gives a bound that a little more than k scores should exceed. The pass collects those
+ * with their positions; the k-th largest of them is the threshold, and the selection is among them. Where the boundary
+ * falls among scores that equal the bound (the exact zeros of relu), or where the sample misled, a second pass writes
+ * the positions of all scores above the threshold and of the first that equal it; a misled sample is mended by a radix
  * selection over the whole row. The result is the same whichever way it goes.
  */
 public final class VectorTopK implements TopK, WorkerPool.Task {
-    private static final int SAMPLE = 512;
+    private static final int SAMPLE = 1024;
 
     private final WorkerPool pool;
     private final Scratch[] scratch;
@@ -81,42 +81,41 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
             work.candidates = new float[4 * k + SAMPLE + Lanes.COUNT];
             work.places = new int[work.candidates.length];
         }
-        int equal = collect(start, n, bound, room, work);
+        collect(start, n, bound, room, work);
         if (work.count >= k && work.count <= room - Lanes.COUNT) {
             float threshold = radixSelect(work.candidates, 0, work.count, k, work.histogram);
             return writeCandidates(work, k, threshold, positions, to);
         }
-        boolean amongEquals = work.count < k && work.count + equal >= k;
+        boolean amongEquals = work.count < k && work.count + countEqual(start, n, bound) >= k;
         float threshold = amongEquals ? bound : radixSelect(scores, start, n, k, work.histogram);
         return write(start, n, k, threshold, positions, to);
     }
 
-    /** A score that about 1.5 k of the row should exceed, from every (n / 512)-th. */
+    /** A score that about 1.5 k of the row should exceed, from 1024 evenly spread. */
     private float bound(int start, int n, int k, Scratch work) {
         int size = Math.min(n, SAMPLE);
         for (int i = 0; i < size; i++) {
             float score = scores[start + (int) ((long) i * n / size)];
             work.sample[i] = score == score ? score + 0f : Float.NEGATIVE_INFINITY;
         }
-        Arrays.sort(work.sample, 0, size);
-        int above = (int) Math.min(size - 1, (long) size * k / n * 3 / 2 + 8);
-        return work.sample[size - 1 - above];
+        // about three standard deviations more than k's share of the sample: few rows have fewer than k above it
+        double share = (double) size * k / n;
+        int above = (int) Math.min(size, share + 3 * Math.sqrt(share) + 2);
+        return radixSelect(work.sample, 0, size, above, work.histogram);
     }
 
     /**
-     * Collects the scores above the bound, ascending by position; returns how many equal it. Stops where there is no
+     * Collects the scores above the bound, ascending by position. Stops where there is no
      * room for another vector: then {@code work.count} says so.
      */
-    private int collect(int start, int n, float bound, int room, Scratch work) {
+    private void collect(int start, int n, float bound, int room, Scratch work) {
         float[] candidates = work.candidates;
         int[] places = work.places;
         FloatVector bounds = FloatVector.broadcast(Lanes.FLOATS, bound);
         int count = 0;
-        int equal = 0;
         int i = 0;
         for (; i <= n - Lanes.COUNT && count <= room - Lanes.COUNT; i += Lanes.COUNT) {
             FloatVector v = FloatVector.fromArray(Lanes.FLOATS, scores, start + i);
-            equal += v.compare(VectorOperators.EQ, bounds).trueCount();
             long bits = v.compare(VectorOperators.GT, bounds).toLong();
             for (; bits != 0; bits &= bits - 1) {
                 int position = i + Long.numberOfTrailingZeros(bits);
@@ -126,13 +125,27 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
         }
         for (; i < n && count < room; i++) {
             float score = scores[start + i];
-            equal += score == bound ? 1 : 0;
             if (score > bound) {
                 candidates[count] = score;
                 places[count++] = i;
             }
         }
         work.count = i < n ? room : count;
+    }
+
+    /** How many scores equal the bound. */
+    private int countEqual(int start, int n, float bound) {
+        FloatVector bounds = FloatVector.broadcast(Lanes.FLOATS, bound);
+        int equal = 0;
+        int i = 0;
+        for (; i <= n - Lanes.COUNT; i += Lanes.COUNT) {
+            equal += FloatVector.fromArray(Lanes.FLOATS, scores, start + i)
+                    .compare(VectorOperators.EQ, bounds)
+                    .trueCount();
+        }
+        for (; i < n; i++) {
+            equal += scores[start + i] == bound ? 1 : 0;
+        }
         return equal;
     }
 

@@ -175,7 +175,9 @@ class VectorTopKTest {
         new Rows(start).compare(2048, "all that counts is at the start");
     }
 
-    /** Sampled places hold the lowest score, all others are distinct and above it: more than any room for candidates. */
+    /**
+     * Sampled places hold the lowest score, all others are distinct and above it: more than any room for candidates.
+     */
     @ParameterizedTest
     @CsvSource({"5000, 1", "5000, 64", "131072, 1", "131072, 2048", "40000, 9000"})
     void everythingIsAboveTheBound(int n, int k) {

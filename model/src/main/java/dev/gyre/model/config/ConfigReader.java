@@ -135,6 +135,9 @@ public final class ConfigReader {
             return new ModelConfig.Rope(theta, null);
         }
         theta = scaling.positive("rope_theta", theta);
+        if (theta <= 1) {
+            throw fields.wrong("rope_theta", "above 1");
+        }
         String key = scaling.has("rope_type") ? "rope_type" : "type";
         return switch (scaling.text(key, "default")) {
             case "default" -> new ModelConfig.Rope(theta, null);

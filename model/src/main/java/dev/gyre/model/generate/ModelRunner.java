@@ -82,7 +82,8 @@ public final class ModelRunner implements AutoCloseable {
     }
 
     /**
-     * Appends tokens to each sequence; nothing is appended where they do not fit.
+     * Appends tokens to each sequence. Where they do not fit nothing is appended; where a step fails, what the steps
+     * before it ran stays.
      *
      * @param tokens for each sequence what follows, at least one token
      */
@@ -125,7 +126,6 @@ public final class ModelRunner implements AutoCloseable {
                     remember(outputs++, row + i, s, position + i);
                 }
             }
-            sequence.extend(count);
             done[s] += count;
             room -= count;
             if (done[s] == tokens[s].length) {
@@ -133,6 +133,7 @@ public final class ModelRunner implements AutoCloseable {
             }
         }
         decoder.forward(step);
+        extend(sequences, first);
         int[] next = {0};
         decoder.logits(wantedRows, outputs, (row, logits, at) -> {
             int i = next[0]++;
@@ -158,6 +159,13 @@ public final class ModelRunner implements AutoCloseable {
     @Override
     public void close() {
         cache.close();
+    }
+
+    /** Only what was run counts: after a failure the sequences are as long as before the step. */
+    private void extend(List<Sequence> sequences, int first) {
+        for (int row = 0; row < step.rows().rows(); row++) {
+            sequences.get(first + step.rows().sequence(row)).extend(1);
+        }
     }
 
     private void remember(int output, int row, int sequence, int position) {

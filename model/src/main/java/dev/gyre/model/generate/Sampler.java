@@ -1,5 +1,7 @@
 package dev.gyre.model.generate;
 
+import dev.gyre.attention.EngineException;
+
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -35,6 +37,9 @@ public final class Sampler {
         if (options.penalizes()) {
             values = penalized(logits, at, count);
             from = 0;
+        }
+        if (!Float.isFinite(values[from + greedy(values, from, count)])) {
+            throw new EngineException("the model's logits are not finite; its weights or caches are damaged.");
         }
         int token = options.temperature() == 0 ? greedy(values, from, count) : draw(values, from, count);
         if (options.penalizes()) {

@@ -29,7 +29,9 @@ public final class Throughput {
      */
     public record Result(
             int depth, int batch, int prefillTokens, int decodeTokens, List<Double> prefill, List<Double> decode) {
-        /** Depth, batch, and mean and standard deviation of both rates, by the names that {@code engine bench} prints. */
+        /**
+         * Depth, batch, and mean and standard deviation of both rates, by the names that {@code engine bench} prints.
+         */
         public Map<String, Object> fields() {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("depth", depth);

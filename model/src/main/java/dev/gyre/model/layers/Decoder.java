@@ -14,8 +14,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A DeepSeek-V3-family decoder: embedding, layers, final norm, head. Holds the activations of the step in flight, so one
- * thread at a time.
+ * A DeepSeek-V3-family decoder: embedding, layers, final norm, head. Holds the activations of the step in flight, so
+ * one thread at a time.
  */
 public final class Decoder {
     /** Rows whose logits are computed at a time: 64 rows of 129,280 logits are 33 MB. */

@@ -3,8 +3,8 @@ package dev.gyre.model.ops;
 import dev.gyre.model.checkpoint.Weight;
 
 /**
- * The operations of a decoder. A model calls them in order; each may be carried out at once or recorded. Rows beyond the
- * {@code rows} of a call are neither read nor written. In and out may be the same tensor only where it says so.
+ * The operations of a decoder. A model calls them in order; each may be carried out at once or recorded. Rows beyond
+ * the {@code rows} of a call are neither read nor written. In and out may be the same tensor only where it says so.
  */
 public interface Ops {
     /** A new activation matrix of unspecified content. */

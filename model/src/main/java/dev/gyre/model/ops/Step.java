@@ -6,7 +6,9 @@ import dev.gyre.attention.cache.PageTable;
 
 import java.util.Arrays;
 
-/** One forward pass: new tokens of some sequences, where their caches lie, and who watches. Reused from step to step. */
+/**
+ * One forward pass: new tokens of some sequences, where their caches lie, and who watches. Reused from step to step.
+ */
 public final class Step {
     private final QueryRows rows = new QueryRows();
     private final KvCache cache;
@@ -24,7 +26,9 @@ public final class Step {
         this.observer = observer;
     }
 
-    /** Adds {@code tokens[from, to)} of a sequence, which stand at positions {@code position}, {@code position + 1}, … */
+    /**
+     * Adds {@code tokens[from, to)} of a sequence, which stand at positions {@code position}, {@code position + 1}, …
+     */
     public void add(PageTable table, int position, int[] source, int from, int to) {
         int first = rows.add(table, position, position + to - from);
         if (rows.rows() > tokens.length) {

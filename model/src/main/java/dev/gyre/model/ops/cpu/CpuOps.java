@@ -25,6 +25,7 @@ public final class CpuOps implements Ops {
     private final Kernels kernels;
     private final Elementwise elementwise;
     private final MoeRunner moe;
+    private float[] embedding = new float[0];
     private final Map<Weight, float[]> vectors = new IdentityHashMap<>();
 
     /** Operations on the threads of {@code pool}. */
@@ -61,10 +62,12 @@ public final class CpuOps implements Ops {
     @Override
     public void embed(Step step, Weight table, Tensor out) {
         HostTensor target = HostTensor.of(out);
-        float[] embedding = new float[table.columns()];
+        if (embedding.length < table.columns()) {
+            embedding = new float[table.columns()];
+        }
         for (int row = 0; row < step.rows().rows(); row++) {
             table.decodeRow(step.token(row), embedding);
-            System.arraycopy(embedding, 0, target.data(), target.row(row), embedding.length);
+            System.arraycopy(embedding, 0, target.data(), target.row(row), table.columns());
         }
     }
 

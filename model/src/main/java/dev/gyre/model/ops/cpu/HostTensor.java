@@ -1,5 +1,6 @@
 package dev.gyre.model.ops.cpu;
 
+import dev.gyre.attention.EngineException;
 import dev.gyre.model.ops.Tensor;
 
 /**
@@ -8,7 +9,12 @@ import dev.gyre.model.ops.Tensor;
 public record HostTensor(float[] data, int offset, int stride, int capacity, int columns) implements Tensor {
     /** A new matrix of zeros. */
     public static HostTensor allocate(int capacity, int columns) {
-        return new HostTensor(new float[Math.multiplyExact(capacity, columns)], 0, columns, capacity, columns);
+        long size = (long) capacity * columns;
+        if (size > Integer.MAX_VALUE - 8) {
+            throw new EngineException("a step of " + capacity + " tokens needs an activation of " + columns
+                    + " values each, more than a Java array holds; use a smaller --prefill-chunk.");
+        }
+        return new HostTensor(new float[(int) size], 0, columns, capacity, columns);
     }
 
     /** The tensor of the CPU's operations that it is. */

@@ -14,7 +14,8 @@ public interface Kernels {
         return switch (name) {
             case Providers.REFERENCE -> new ReferenceKernels(pool);
             case Providers.VECTOR -> new VectorKernels(pool);
-            default -> throw new EngineException(Phase.LINEAR.option() + " " + name + " does not exist; use vector or reference.");
+            default -> throw EngineException.usage(
+                    Phase.LINEAR.option() + " " + name + " does not exist; use vector or reference.");
         };
     }
 

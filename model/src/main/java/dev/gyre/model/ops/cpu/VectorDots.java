@@ -11,11 +11,15 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * Dot products of tokens with weight rows, all in one order of sums: pieces of {@link #PIECE} columns one after the
- * other; in a piece, lanes along the columns, then the lanes, then the columns behind the last whole vector. Belongs to one worker.
+ * other; in a piece, lanes along the columns, then the lanes, then the columns behind the last whole vector. Belongs
+ * to one worker.
  */
 final class VectorDots {
-    /** Columns of a piece: four tokens' and three weight rows' fill most of a first-level cache. */
-    static final int PIECE = 1024;
+    /**
+     * Columns of a piece. Pieces of 1024, whose operands fit a first-level cache, took half as long again: the loops are
+     * too short for what it costs to begin them.
+     */
+    static final int PIECE = 8192;
 
     /** Tokens and weight rows that are multiplied together where tokens are many. */
     private static final int TOKENS = 4;
@@ -26,6 +30,7 @@ final class VectorDots {
 
     /** Sums by lanes, on their way to one number: kept as vectors until then, they would become objects. */
     private final float[] lanes = new float[TOKENS * ROWS * Lanes.COUNT];
+    private float[] factors = new float[0];
 
     /**
      * {@code out[t, output + i] = x[t, input:] . block[i]} for every token and each of {@code count} decoded rows.
@@ -155,7 +160,9 @@ final class VectorDots {
         finish(0, x.data(), at, block, w, from, end, to, out.data(), out.row(token) + output);
     }
 
-    /** Sums the lanes of the i-th vector, adds the columns from {@code end} on, and adds the piece to those before it. */
+    /**
+     * Sums the lanes of the i-th vector, adds the columns from {@code end} on, and adds the piece to those before it.
+     */
     private void finish(
             int i, float[] x, int at, float[] w, int row, int from, int end, int to, float[] out, int output) {
         float sum = Lanes.sum(lanes, i * Lanes.COUNT);
@@ -171,7 +178,11 @@ final class VectorDots {
             int to = Math.min(piece + PIECE, weight.columns());
             int i = 0;
             for (; i + 4 <= count && weight.sameBlockRow(row + i, row + i + 3); i += 4) {
-                fourRows(x, at, weight, row + i, piece, to, out, output + i);
+                if (weight.dtype() == DType.BF16) {
+                    fourBf16Rows(x, at, weight, row + i, piece, to, out, output + i);
+                } else {
+                    fourFp8Rows(x, at, weight, row + i, piece, to, out, output + i);
+                }
             }
             for (; i < count; i++) {
                 oneRow(x, at, weight, row + i, piece, to, out, output + i);
@@ -179,13 +190,8 @@ final class VectorDots {
         }
     }
 
-    private void fourRows(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
-        if (weight.dtype() == DType.F8_E4M3) {
-            fourFp8Rows(x, at, weight, row, from, to, out, output);
-            return;
-        }
+    private void fourBf16Rows(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
         MemorySegment data = weight.data();
-        boolean bf16 = weight.dtype() == DType.BF16;
         long r0 = (long) row * weight.columns();
         long r1 = r0 + weight.columns();
         long r2 = r1 + weight.columns();
@@ -197,10 +203,10 @@ final class VectorDots {
         FloatVector a3 = a0;
         for (int i = from; i < end; i += Lanes.COUNT) {
             FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
-            a0 = v.fma(VectorRows.load(data, bf16, r0 + i), a0);
-            a1 = v.fma(VectorRows.load(data, bf16, r1 + i), a1);
-            a2 = v.fma(VectorRows.load(data, bf16, r2 + i), a2);
-            a3 = v.fma(VectorRows.load(data, bf16, r3 + i), a3);
+            a0 = v.fma(Decoding.bf16(data, (r0 + i) * Short.BYTES), a0);
+            a1 = v.fma(Decoding.bf16(data, (r1 + i) * Short.BYTES), a1);
+            a2 = v.fma(Decoding.bf16(data, (r2 + i) * Short.BYTES), a2);
+            a3 = v.fma(Decoding.bf16(data, (r3 + i) * Short.BYTES), a3);
         }
         a0.intoArray(lanes, 0);
         a1.intoArray(lanes, Lanes.COUNT);
@@ -210,18 +216,17 @@ final class VectorDots {
     }
 
     /**
-     * Four rows of one block row. One flat loop over all columns, its factor looked up in every round: loops over single
-     * blocks of 128 columns are so short that they take twice the time.
+     * Four rows of one block row. One flat loop over all columns, its factor looked up in every round: loops over
+     * single blocks of 128 columns are so short that they take twice the time.
      */
     private void fourFp8Rows(
             float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
         MemorySegment data = weight.data();
-        MemorySegment scales = weight.scales();
+        float[] factors = factors(weight, row);
         long r0 = (long) row * weight.columns();
         long r1 = r0 + weight.columns();
         long r2 = r1 + weight.columns();
         long r3 = r2 + weight.columns();
-        long firstScale = weight.scaleOffset(row);
         int shift = Integer.numberOfTrailingZeros(weight.blockColumns());
         int end = from + Lanes.FLOATS.loopBound(to - from);
         FloatVector a0 = FloatVector.zero(Lanes.FLOATS);
@@ -229,8 +234,7 @@ final class VectorDots {
         FloatVector a2 = a0;
         FloatVector a3 = a0;
         for (int i = from; i < end; i += Lanes.COUNT) {
-            float scale = scales.get(Weight.FLOAT, firstScale + ((long) (i >> shift) << 2));
-            FloatVector f = FloatVector.broadcast(Lanes.FLOATS, scale * Decoding.FP8_FACTOR);
+            FloatVector f = FloatVector.broadcast(Lanes.FLOATS, factors[i >> shift]);
             FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
             a0 = v.fma(Decoding.fp8(data, r0 + i).mul(f), a0);
             a1 = v.fma(Decoding.fp8(data, r1 + i).mul(f), a1);
@@ -244,6 +248,18 @@ final class VectorDots {
         finish(4, x, at, weight, row, from, end, to, out, output);
     }
 
+    /** What the raw bytes of a row are multiplied with, by blocks of columns. */
+    private float[] factors(Weight weight, int row) {
+        int blocks = Math.ceilDiv(weight.columns(), weight.blockColumns());
+        if (factors.length < blocks) {
+            factors = new float[blocks];
+        }
+        for (int block = 0; block < blocks; block++) {
+            factors[block] = weight.scale(row, block * weight.blockColumns()) * Decoding.FP8_FACTOR;
+        }
+        return factors;
+    }
+
     private void oneRow(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
         MemorySegment data = weight.data();
         long r = (long) row * weight.columns();
@@ -252,7 +268,7 @@ final class VectorDots {
         for (int i = from; i < end; i += Lanes.COUNT) {
             FloatVector w = weight.dtype() == DType.F8_E4M3
                     ? Decoding.fp8(data, r + i).mul(factor(weight, row, i))
-                    : VectorRows.load(data, weight.dtype() == DType.BF16, r + i);
+                    : Decoding.bf16(data, (r + i) * Short.BYTES);
             a = FloatVector.fromArray(Lanes.FLOATS, x, at + i).fma(w, a);
         }
         a.intoArray(lanes, 0);

@@ -6,7 +6,6 @@ import dev.gyre.model.ops.MlaShape;
 
 import java.util.Arrays;
 
-
 /**
  * Matrix products with the Vector API. A task takes a block of weight rows. For few tokens the weights are decoded in
  * registers; for many, a block of rows is decoded once to scratch that stays in the second-level cache, and multiplied
@@ -80,7 +79,8 @@ public final class VectorKernels implements Kernels {
         private int blocks;
         private boolean decodeFirst;
 
-        void start(int rows, HostTensor x, Weight weight, HostTensor out, int heads, int headRows, int outputs, int skip) {
+        void start(
+                int rows, HostTensor x, Weight weight, HostTensor out, int heads, int headRows, int outputs, int skip) {
             this.rows = rows;
             this.x = x;
             this.weight = weight;
@@ -112,7 +112,8 @@ public final class VectorKernels implements Kernels {
                 dots[worker].many(rows, x, input, block, count, weight.columns(), out, output);
             } else {
                 for (int row = 0; row < rows; row++) {
-                    dots[worker].one(x.data(), x.row(row) + input, weight, weightRow, count, out.data(), out.row(row) + output);
+                    int to = out.row(row) + output;
+                    dots[worker].one(x.data(), x.row(row) + input, weight, weightRow, count, out.data(), to);
                 }
             }
         }

@@ -53,11 +53,13 @@ final class VectorRows {
         return Math.abs(scale) < Decoding.FP8_SCALE_LIMIT;
     }
 
-    /** Whether {@link VectorDots#one} can decode the weight in registers: blocks are a power of two wide and hold
-     * whole vectors, and scales are plain. */
+    /**
+     * Whether {@link VectorDots#one} can decode the weight in registers: bf16, or FP8 whose blocks are a power of two wide
+     * and hold whole vectors and whose scales are plain.
+     */
     static boolean inRegisters(Weight weight) {
         if (weight.dtype() != DType.F8_E4M3) {
-            return weight.dtype() != DType.F16;
+            return weight.dtype() == DType.BF16;
         }
         if (Lanes.BYTES.length() != Lanes.COUNT || Integer.bitCount(weight.blockColumns()) != 1
                 || weight.blockColumns() < Lanes.COUNT) {
@@ -71,13 +73,6 @@ final class VectorRows {
             }
         }
         return true;
-    }
-
-    /** A vector of F32 or BF16 weights, from an element of the matrix on. */
-    static FloatVector load(MemorySegment data, boolean bf16, long element) {
-        return bf16
-                ? Decoding.bf16(data, element * Short.BYTES)
-                : FloatVector.fromMemorySegment(Lanes.FLOATS, data, element * Float.BYTES, Lanes.ORDER);
     }
 
     private static void rest(Weight weight, int row, int from, int to, float[] target, int at) {
