@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
@@ -56,13 +57,14 @@ public final class CpuReport {
         reference.addAll(run("TopKSelection", "reference", "scoreKind=normal"));
         reference.addAll(run("Linear", "reference", "tokens=1", "dtype=F8_E4M3", "shape=1536x7168"));
 
-        double peak = 2.0 * lanes() * Ceilings.ACCUMULATORS * Ceilings.STEPS * Inputs.threads() / median(fmaTimes) * 1e6;
-        double copy = 2.0 * Ceilings.BYTES / median(copyTimes) * 1e6;
+        double flops = 2.0 * Lanes.COUNT * Ceilings.ACCUMULATORS * Ceilings.STEPS * Inputs.threads();
+        double peak = flops / Collections.min(fmaTimes) * 1e6;
+        double copy = 2.0 * Ceilings.BYTES / Collections.min(copyTimes) * 1e6;
         text.append("# CPU\n\n").append(Environment.describe());
         text.append(String.format(Locale.ROOT, """
 
                 Made by `benchmarks/run-cpu`. Ceilings, measured before, between and after: FMA peak %.0f GFLOP/s, copy
-                bandwidth %.1f GB/s (bytes read plus bytes written). Both sides of every share are medians.
+                bandwidth %.1f GB/s (bytes read plus bytes written). A ceiling is its best iteration, an operation its median.
 
                 | operation | ms | GFLOP/s | of FMA peak | GB/s | of copy bandwidth |
                 |---|---|---|---|---|---|
@@ -113,10 +115,6 @@ public final class CpuReport {
     private static double median(List<Double> values) {
         List<Double> sorted = values.stream().sorted().toList();
         return sorted.get(sorted.size() / 2);
-    }
-
-    private static int lanes() {
-        return Lanes.COUNT;
     }
 
     private void row(RunResult result, double peak, double copy) {
