@@ -23,8 +23,7 @@ public record Weight(
         MemorySegment scales,
         int blockRows,
         int blockColumns) {
-    /** How f32 elements and scales are read: files align nothing. */
-    public static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
     /** A weight without block scales. */
@@ -39,17 +38,13 @@ public record Weight(
 
     /** The scale of the block that an element lies in; FP8 only. */
     public float scale(int row, int column) {
-        return scales.get(FLOAT, scaleOffset(row) + column / blockColumns * (long) Float.BYTES);
+        long perRow = Math.ceilDiv(columns, blockColumns);
+        return scales.get(FLOAT, (row / blockRows * perRow + column / blockColumns) * Float.BYTES);
     }
 
-    /** Where the scales of a row's blocks begin in {@link #scales}; FP8 only. */
-    public long scaleOffset(int row) {
-        return row / blockRows * (long) Math.ceilDiv(columns, blockColumns) * Float.BYTES;
-    }
-
-    /** Whether two rows share their scales. */
-    public boolean sameBlockRow(int first, int second) {
-        return first / blockRows == second / blockRows;
+    /** Whether two rows have the same scales, as rows without scales do. */
+    public boolean sameScales(int first, int second) {
+        return scales == null || first / blockRows == second / blockRows;
     }
 
     /** One element. */

@@ -177,7 +177,7 @@ final class VectorDots {
         for (int piece = 0; piece < weight.columns(); piece += PIECE) {
             int to = Math.min(piece + PIECE, weight.columns());
             int i = 0;
-            for (; i + 4 <= count && weight.sameBlockRow(row + i, row + i + 3); i += 4) {
+            for (; i + 4 <= count && weight.sameScales(row + i, row + i + 3); i += 4) {
                 if (weight.dtype() == DType.BF16) {
                     fourBf16Rows(x, at, weight, row + i, piece, to, out, output + i);
                 } else {
