@@ -52,19 +52,24 @@ public final class VectorLatentAttention implements LatentAttention, WorkerPool.
         this.cache = cache;
         this.out = out;
         // every group decodes the tokens anew, so there are only as many as keep the threads busy
-        int tiles = Math.ceilDiv(queries.heads(), BlockAttention.HEADS);
+        int tiles = Math.ceilDiv(queries.heads(), tile());
         int wanted = rowCount >= 2 * pool.threads() || pool.threads() == 1 ? 1 : pool.threads();
         groups = Math.min(tiles, wanted);
         pool.run(Math.multiplyExact(rowCount, groups), this);
+    }
+
+    /** Heads that stay together: how a head's sums run must not depend on where the groups are cut. */
+    private int tile() {
+        return queries.heads() < BlockScores.TILE ? BlockAttention.HEADS : BlockScores.TILE;
     }
 
     @Override
     public void run(int index, int worker) {
         int row = index / groups;
         int group = index % groups;
-        int tiles = Math.ceilDiv(queries.heads(), BlockAttention.HEADS);
-        int first = tiles * group / groups * BlockAttention.HEADS;
-        int end = Math.min(queries.heads(), tiles * (group + 1) / groups * BlockAttention.HEADS);
+        int tiles = Math.ceilDiv(queries.heads(), tile());
+        int first = tiles * group / groups * tile();
+        int end = Math.min(queries.heads(), tiles * (group + 1) / groups * tile());
         TokenBlock block = blocks[worker];
         BlockAttention attention = attentions[worker];
         attention.begin(queries, row, first, end, out);

@@ -42,9 +42,9 @@ public record Weight(
         return scales.get(FLOAT, (row / blockRows * perRow + column / blockColumns) * Float.BYTES);
     }
 
-    /** Whether two rows have the same scales, as rows without scales do. */
-    public boolean sameScales(int first, int second) {
-        return scales == null || first / blockRows == second / blockRows;
+    /** The first row behind {@code row} that need not have its scales; without scales, the end. */
+    public int endOfScales(int row) {
+        return scales == null ? rows : Math.min(rows, (row / blockRows + 1) * blockRows);
     }
 
     /** One element. */

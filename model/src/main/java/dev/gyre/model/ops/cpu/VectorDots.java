@@ -8,11 +8,15 @@ import dev.gyre.model.checkpoint.Weight;
 import java.lang.foreign.MemorySegment;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
 
 /**
  * Dot products of tokens with weight rows, all in one order of sums: pieces of {@link #PIECE} columns one after the
  * other; in a piece, lanes along the columns, then the lanes, then the columns behind the last whole vector. Belongs
  * to one worker.
+ *
+ * <p>FP8 weights are not multiplied with their block scales: the tokens are, once for all rows that share the scales.
+ * One multiplication fewer for every weight makes the loop over a row half as long.
  */
 final class VectorDots {
     /**
@@ -25,61 +29,109 @@ final class VectorDots {
     private static final int TOKENS = 4;
     private static final int ROWS = 3;
 
+    /**
+     * {@link Decoding#fp8} gives a value times 2^-120. Half of that goes to the token and half to the sum, so that
+     * nothing on the way leaves the range of f32 that would not leave it anyway.
+     */
+    private static final float HALF_FACTOR = 0x1p60f;
+
+    /** Weights from this size on are taken to lie in memory: first-level and second-level caches hold none of it. */
+    private static final long FAR_BYTES = 4L << 20;
+    /** Rows that are fetched from memory together: of 7168 bf16 they take a quarter of a second-level cache. */
+    private static final int NEAR_ROWS = 16;
+    /** Bytes of a cache line, on all common processors or a fraction of it. */
+    private static final long LINE = 64;
+
     /** Beyond it e^x is near the largest float; x / e^-x is 0 long before. */
     private static final float EXP_LIMIT = 87f;
 
     /** Sums by lanes, on their way to one number: kept as vectors until then, they would become objects. */
     private final float[] lanes = new float[TOKENS * ROWS * Lanes.COUNT];
-    private float[] factors = new float[0];
+    private int fetched;
+    /** {@code [TOKENS, columns]}: tokens times the scales of a block row. */
+    private float[] scaled = new float[0];
 
     /**
-     * {@code out[t, output + i] = x[t, input:] . block[i]} for every token and each of {@code count} decoded rows.
+     * {@code out[t, output + i] = x[t, input:] . weight[row + i]} for every token and {@code count} rows that share their
+     * scales.
      *
-     * @param block {@code [count, columns]}
+     * @param scalesMoved whether the tokens must be multiplied with the weight's scales
+     * @param block the decoded rows, {@code [count, columns]}
      */
     void many(
-            int tokens, HostTensor x, int input, float[] block, int count, int columns, HostTensor out, int output) {
-        int token = 0;
-        for (; token + 4 <= tokens; token += 4) {
+            int tokens,
+            HostTensor x,
+            int input,
+            Weight weight,
+            boolean scalesMoved,
+            int row,
+            float[] block,
+            int count,
+            HostTensor out,
+            int output) {
+        int columns = weight.columns();
+        for (int token = 0; token < tokens; token += TOKENS) {
+            int group = Math.min(TOKENS, tokens - token);
+            float[] data = x.data();
+            int at = x.row(token) + input;
+            int stride = x.stride();
+            if (scalesMoved) {
+                for (int t = 0; t < group; t++) {
+                    scale(data, at + t * stride, weight, row, 1f, t * columns);
+                }
+                data = scaled;
+                at = 0;
+                stride = columns;
+            }
             for (int piece = 0; piece < columns; piece += PIECE) {
                 int end = Math.min(piece + PIECE, columns);
                 int i = 0;
-                for (; i + 3 <= count; i += 3) {
-                    fourByThree(x, token, input, block, i, columns, piece, end, out, output + i);
+                for (; group == TOKENS && i + ROWS <= count; i += ROWS) {
+                    fourByThree(data, at, stride, block, i, columns, piece, end, out, token, output + i);
                 }
                 for (; i < count; i++) {
-                    for (int t = token; t < token + 4; t++) {
-                        oneByOne(x, t, input, block, i, columns, piece, end, out, output + i);
+                    for (int t = 0; t < group; t++) {
+                        int to = out.row(token + t) + output + i;
+                        oneByOne(data, at + t * stride, block, i, columns, piece, end, out.data(), to);
                     }
-                }
-            }
-        }
-        for (; token < tokens; token++) {
-            for (int piece = 0; piece < columns; piece += PIECE) {
-                int end = Math.min(piece + PIECE, columns);
-                for (int i = 0; i < count; i++) {
-                    oneByOne(x, token, input, block, i, columns, piece, end, out, output + i);
                 }
             }
         }
     }
 
+    /** {@code scaled[to + c] = x[at + c] * scale(row, c) * factor}. */
+    private void scale(float[] x, int at, Weight weight, int row, float factor, int to) {
+        if (scaled.length < TOKENS * weight.columns()) {
+            scaled = new float[Math.multiplyExact(TOKENS, weight.columns())];
+        }
+        for (int start = 0; start < weight.columns(); start += weight.blockColumns()) {
+            int end = Math.min(start + weight.blockColumns(), weight.columns());
+            float scale = weight.scale(row, start) * factor;
+            int c = start;
+            for (; c <= end - Lanes.COUNT; c += Lanes.COUNT) {
+                FloatVector.fromArray(Lanes.FLOATS, x, at + c).mul(scale).intoArray(scaled, to + c);
+            }
+            for (; c < end; c++) {
+                scaled[to + c] = x[at + c] * scale;
+            }
+        }
+    }
+
     private void fourByThree(
-            HostTensor x,
-            int token,
-            int input,
+            float[] data,
+            int x0,
+            int stride,
             float[] block,
             int row,
             int columns,
             int from,
             int to,
             HostTensor out,
+            int token,
             int output) {
-        float[] data = x.data();
-        int x0 = x.row(token) + input;
-        int x1 = x.row(token + 1) + input;
-        int x2 = x.row(token + 2) + input;
-        int x3 = x.row(token + 3) + input;
+        int x1 = x0 + stride;
+        int x2 = x1 + stride;
+        int x3 = x2 + stride;
         int w0 = row * columns;
         int w1 = w0 + columns;
         int w2 = w1 + columns;
@@ -131,33 +183,23 @@ final class VectorDots {
         a32.intoArray(lanes, 11 * Lanes.COUNT);
         for (int t = 0; t < TOKENS; t++) {
             for (int r = 0; r < ROWS; r++) {
-                finish(t * ROWS + r, data, x.row(token + t) + input, block, w0 + r * columns, from, end, to,
+                finish(t * ROWS + r, data, x0 + t * stride, block, w0 + r * columns, from, end, to,
                         out.data(), out.row(token + t) + output + r);
             }
         }
     }
 
     private void oneByOne(
-            HostTensor x,
-            int token,
-            int input,
-            float[] block,
-            int row,
-            int columns,
-            int from,
-            int to,
-            HostTensor out,
-            int output) {
-        int at = x.row(token) + input;
+            float[] x, int at, float[] block, int row, int columns, int from, int to, float[] out, int output) {
         int w = row * columns;
         int end = from + Lanes.FLOATS.loopBound(to - from);
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         for (int i = from; i < end; i += Lanes.COUNT) {
-            a = FloatVector.fromArray(Lanes.FLOATS, x.data(), at + i)
+            a = FloatVector.fromArray(Lanes.FLOATS, x, at + i)
                     .fma(FloatVector.fromArray(Lanes.FLOATS, block, w + i), a);
         }
         a.intoArray(lanes, 0);
-        finish(0, x.data(), at, block, w, from, end, to, out.data(), out.row(token) + output);
+        finish(0, x, at, block, w, from, end, to, out, output);
     }
 
     /**
@@ -172,22 +214,57 @@ final class VectorDots {
         out[output] = from == 0 ? sum : out[output] + sum;
     }
 
-    /** {@code out[output + i] = x . weight[row + i]} for one token and {@code count} rows decoded in registers. */
+    /**
+     * {@code out[output + i] = x . weight[row + i]} for one token and {@code count} rows that share their scales, decoded
+     * in registers.
+     */
     void one(float[] x, int at, Weight weight, int row, int count, float[] out, int output) {
+        boolean fp8 = weight.dtype() == DType.F8_E4M3;
+        if (fp8) {
+            scale(x, at, weight, row, HALF_FACTOR, 0);
+        }
         for (int piece = 0; piece < weight.columns(); piece += PIECE) {
             int to = Math.min(piece + PIECE, weight.columns());
             int i = 0;
-            for (; i + 4 <= count && weight.sameScales(row + i, row + i + 3); i += 4) {
-                if (weight.dtype() == DType.BF16) {
-                    fourBf16Rows(x, at, weight, row + i, piece, to, out, output + i);
+            for (; i + 4 <= count; i += 4) {
+                if (i % NEAR_ROWS == 0 && weight.data().byteSize() >= FAR_BYTES) {
+                    fetch(weight, row + i, Math.min(count - i, NEAR_ROWS), piece, to);
+                }
+                if (fp8) {
+                    fourFp8Rows(weight, row + i, piece, to, out, output + i);
                 } else {
-                    fourFp8Rows(x, at, weight, row + i, piece, to, out, output + i);
+                    fourBf16Rows(x, at, weight, row + i, piece, to, out, output + i);
                 }
             }
             for (; i < count; i++) {
-                oneRow(x, at, weight, row + i, piece, to, out, output + i);
+                if (fp8) {
+                    oneFp8Row(weight, row + i, piece, to, out, output + i);
+                } else {
+                    oneBf16Row(x, at, weight, row + i, piece, to, out, output + i);
+                }
             }
         }
+    }
+
+    /**
+     * Reads some columns of {@code count} rows for no other purpose than to have them in the caches. A processor looks a
+     * few hundred instructions ahead: while it decodes, that is too few loads to hide the latency of memory, and Java has
+     * no prefetch instruction. Loads alone, a cache line each, keep memory busy.
+     */
+    private void fetch(Weight weight, int row, int count, int from, int to) {
+        MemorySegment data = weight.data();
+        int size = weight.dtype() == DType.BF16 ? Short.BYTES : Byte.BYTES;
+        IntVector a = IntVector.zero(Lanes.INTS);
+        IntVector b = a;
+        for (int i = 0; i < count; i++) {
+            long at = ((row + i) * (long) weight.columns() + from) * size;
+            long end = at + (to - from) * (long) size;
+            for (; at <= end - 3 * LINE; at += 2 * LINE) {
+                a = a.add(IntVector.fromMemorySegment(Lanes.INTS, data, at, Lanes.ORDER));
+                b = b.add(IntVector.fromMemorySegment(Lanes.INTS, data, at + LINE, Lanes.ORDER));
+            }
+        }
+        fetched += a.add(b).lane(0); // what nobody reads would not be computed
     }
 
     private void fourBf16Rows(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
@@ -212,75 +289,71 @@ final class VectorDots {
         a1.intoArray(lanes, Lanes.COUNT);
         a2.intoArray(lanes, 2 * Lanes.COUNT);
         a3.intoArray(lanes, 3 * Lanes.COUNT);
-        finish(4, x, at, weight, row, from, end, to, out, output);
+        finishBf16(4, x, at, weight, row, from, end, to, out, output);
     }
 
-    /**
-     * Four rows of one block row. One flat loop over all columns, its factor looked up in every round: loops over
-     * single blocks of 128 columns are so short that they take twice the time.
-     */
-    private void fourFp8Rows(
-            float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
+    private void fourFp8Rows(Weight weight, int row, int from, int to, float[] out, int output) {
         MemorySegment data = weight.data();
-        float[] factors = factors(weight, row);
+        float[] x = scaled;
         long r0 = (long) row * weight.columns();
         long r1 = r0 + weight.columns();
         long r2 = r1 + weight.columns();
         long r3 = r2 + weight.columns();
-        int shift = Integer.numberOfTrailingZeros(weight.blockColumns());
         int end = from + Lanes.FLOATS.loopBound(to - from);
         FloatVector a0 = FloatVector.zero(Lanes.FLOATS);
         FloatVector a1 = a0;
         FloatVector a2 = a0;
         FloatVector a3 = a0;
         for (int i = from; i < end; i += Lanes.COUNT) {
-            FloatVector f = FloatVector.broadcast(Lanes.FLOATS, factors[i >> shift]);
-            FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
-            a0 = v.fma(Decoding.fp8(data, r0 + i).mul(f), a0);
-            a1 = v.fma(Decoding.fp8(data, r1 + i).mul(f), a1);
-            a2 = v.fma(Decoding.fp8(data, r2 + i).mul(f), a2);
-            a3 = v.fma(Decoding.fp8(data, r3 + i).mul(f), a3);
+            FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, i);
+            a0 = v.fma(Decoding.fp8(data, r0 + i), a0);
+            a1 = v.fma(Decoding.fp8(data, r1 + i), a1);
+            a2 = v.fma(Decoding.fp8(data, r2 + i), a2);
+            a3 = v.fma(Decoding.fp8(data, r3 + i), a3);
         }
         a0.intoArray(lanes, 0);
         a1.intoArray(lanes, Lanes.COUNT);
         a2.intoArray(lanes, 2 * Lanes.COUNT);
         a3.intoArray(lanes, 3 * Lanes.COUNT);
-        finish(4, x, at, weight, row, from, end, to, out, output);
+        finishFp8(4, weight, row, from, end, to, out, output);
     }
 
-    /** What the raw bytes of a row are multiplied with, by blocks of columns. */
-    private float[] factors(Weight weight, int row) {
-        int blocks = Math.ceilDiv(weight.columns(), weight.blockColumns());
-        if (factors.length < blocks) {
-            factors = new float[blocks];
-        }
-        for (int block = 0; block < blocks; block++) {
-            factors[block] = weight.scale(row, block * weight.blockColumns()) * Decoding.FP8_FACTOR;
-        }
-        return factors;
-    }
-
-    private void oneRow(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
-        MemorySegment data = weight.data();
+    private void oneFp8Row(Weight weight, int row, int from, int to, float[] out, int output) {
         long r = (long) row * weight.columns();
         int end = from + Lanes.FLOATS.loopBound(to - from);
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         for (int i = from; i < end; i += Lanes.COUNT) {
-            FloatVector w = weight.dtype() == DType.F8_E4M3
-                    ? Decoding.fp8(data, r + i).mul(factor(weight, row, i))
-                    : Decoding.bf16(data, (r + i) * Short.BYTES);
-            a = FloatVector.fromArray(Lanes.FLOATS, x, at + i).fma(w, a);
+            a = FloatVector.fromArray(Lanes.FLOATS, scaled, i).fma(Decoding.fp8(weight.data(), r + i), a);
         }
         a.intoArray(lanes, 0);
-        finish(1, x, at, weight, row, from, end, to, out, output);
+        finishFp8(1, weight, row, from, end, to, out, output);
     }
 
-    private static FloatVector factor(Weight weight, int row, int column) {
-        return FloatVector.broadcast(Lanes.FLOATS, weight.scale(row, column) * Decoding.FP8_FACTOR);
+    private void oneBf16Row(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
+        long r = (long) row * weight.columns();
+        int end = from + Lanes.FLOATS.loopBound(to - from);
+        FloatVector a = FloatVector.zero(Lanes.FLOATS);
+        for (int i = from; i < end; i += Lanes.COUNT) {
+            a = FloatVector.fromArray(Lanes.FLOATS, x, at + i)
+                    .fma(Decoding.bf16(weight.data(), (r + i) * Short.BYTES), a);
+        }
+        a.intoArray(lanes, 0);
+        finishBf16(1, x, at, weight, row, from, end, to, out, output);
     }
 
-    /** The same for the first {@code count} vectors and as many weight rows. */
-    private void finish(
+    /** {@link #finish} for the first {@code count} vectors and as many weight rows. */
+    private void finishFp8(int count, Weight weight, int row, int from, int end, int to, float[] out, int output) {
+        for (int i = 0; i < count; i++) {
+            float sum = Lanes.sum(lanes, i * Lanes.COUNT) * HALF_FACTOR;
+            for (int c = end; c < to; c++) {
+                sum = Math.fma(scaled[c] * (1 / HALF_FACTOR), VectorRows.code(weight, row + i, c), sum);
+            }
+            out[output + i] = from == 0 ? sum : out[output + i] + sum;
+        }
+    }
+
+    /** The same for bf16. */
+    private void finishBf16(
             int count, float[] x, int at, Weight weight, int row, int from, int end, int to, float[] out, int output) {
         for (int i = 0; i < count; i++) {
             float sum = Lanes.sum(lanes, i * Lanes.COUNT);

@@ -1,6 +1,8 @@
 package dev.gyre.model.ops.cpu;
 
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.simd.Lanes;
+import dev.gyre.model.checkpoint.DType;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.ops.MlaShape;
 
@@ -17,6 +19,8 @@ public final class VectorKernels implements Kernels {
     private static final int MANY = 4;
     /** Weight rows of a task: a multiple of the three that are multiplied together. */
     private static final int ROWS = 24;
+    /** The same where weights are decoded in registers: a divisor of what shares a token times scales. */
+    private static final int REGISTER_ROWS = 64;
     /** Columns of a task of {@link #absorb}: with 128 rows they fill half a first-level cache. */
     private static final int COLUMNS = 64;
 
@@ -78,6 +82,8 @@ public final class VectorKernels implements Kernels {
         private int skip;
         private int blocks;
         private boolean decodeFirst;
+        private boolean scalesMove;
+        private int taskRows;
 
         void start(
                 int rows, HostTensor x, Weight weight, HostTensor out, int heads, int headRows, int outputs, int skip) {
@@ -88,8 +94,12 @@ public final class VectorKernels implements Kernels {
             this.headRows = headRows;
             this.outputs = outputs;
             this.skip = skip;
-            blocks = Math.ceilDiv(outputs, ROWS);
-            decodeFirst = rows >= MANY || !VectorRows.inRegisters(weight);
+            scalesMove = VectorRows.scalesCanMove(weight);
+            boolean inRegisters =
+                    weight.dtype() == DType.BF16 || scalesMove && Lanes.BYTES.length() == Lanes.COUNT;
+            decodeFirst = rows >= MANY || !inRegisters;
+            taskRows = decodeFirst ? ROWS : REGISTER_ROWS;
+            blocks = Math.ceilDiv(outputs, taskRows);
             if (decodeFirst) {
                 reserve(Math.multiplyExact(ROWS, weight.columns()));
             }
@@ -99,23 +109,37 @@ public final class VectorKernels implements Kernels {
         @Override
         public void run(int index, int worker) {
             int head = index / blocks;
-            int first = index % blocks * ROWS;
-            int count = Math.min(ROWS, outputs - first);
+            int first = index % blocks * taskRows;
             int weightRow = head * headRows + skip + first;
+            int endRow = weightRow + Math.min(taskRows, outputs - first);
             int input = head * weight.columns();
             int output = head * outputs + first;
-            if (decodeFirst) {
-                float[] block = scratch[worker];
-                for (int i = 0; i < count; i++) {
-                    VectorRows.decode(weight, weightRow + i, 0, weight.columns(), block, i * weight.columns());
-                }
-                dots[worker].many(rows, x, input, block, count, weight.columns(), out, output);
-            } else {
+            while (weightRow < endRow) {
+                int count = Math.min(endRow, weight.endOfScales(weightRow)) - weightRow;
+                multiply(weightRow, count, input, output, worker);
+                weightRow += count;
+                output += count;
+            }
+        }
+
+        /** Some rows that share their scales. */
+        private void multiply(int weightRow, int count, int input, int output, int worker) {
+            if (!decodeFirst) {
                 for (int row = 0; row < rows; row++) {
                     int to = out.row(row) + output;
                     dots[worker].one(x.data(), x.row(row) + input, weight, weightRow, count, out.data(), to);
                 }
+                return;
             }
+            float[] block = scratch[worker];
+            for (int i = 0; i < count; i++) {
+                if (scalesMove) {
+                    VectorRows.decodeCodes(weight, weightRow + i, block, i * weight.columns());
+                } else {
+                    VectorRows.decode(weight, weightRow + i, 0, weight.columns(), block, i * weight.columns());
+                }
+            }
+            dots[worker].many(rows, x, input, weight, scalesMove, weightRow, block, count, out, output);
         }
     }
 
@@ -161,7 +185,6 @@ public final class VectorKernels implements Kernels {
             }
         }
     }
-
 
     /** {@code silu(gate) * up}, a row a task. */
     private final class SwiGlu implements WorkerPool.Task {

@@ -1,5 +1,6 @@
 package dev.gyre.model.ops.cpu;
 
+import dev.gyre.attention.numeric.Fp8E4M3;
 import dev.gyre.attention.simd.Decoding;
 import dev.gyre.attention.simd.Lanes;
 import dev.gyre.model.checkpoint.DType;
@@ -12,6 +13,9 @@ import jdk.incubator.vector.FloatVector;
 
 /** Decodes weight rows with vectors, to the same bits as {@link Weight#decode}. */
 final class VectorRows {
+    /** Tokens times a scale within [1 / limit, limit] stay in the range of f32. */
+    private static final float ORDINARY_LIMIT = 0x1p30f;
+    private static final float[] CODES = Fp8E4M3.table();
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     private VectorRows() {}
@@ -35,7 +39,7 @@ final class VectorRows {
                     int end = Math.min(to, (start / weight.blockColumns() + 1) * weight.blockColumns());
                     float scale = weight.scale(row, start);
                     int i = start;
-                    if (isOrdinary(scale)) {
+                    if (Math.abs(scale) < Decoding.FP8_SCALE_LIMIT) {
                         FloatVector factor = FloatVector.broadcast(Lanes.FLOATS, scale * Decoding.FP8_FACTOR);
                         for (; i <= end - Lanes.BYTES.length(); i += Lanes.COUNT) {
                             Decoding.fp8(weight.data(), first + i).mul(factor).intoArray(target, at + i - from);
@@ -48,26 +52,32 @@ final class VectorRows {
         }
     }
 
-    /** Whether a block scale times {@link Decoding#FP8_FACTOR} is a finite number that decodes exactly. */
-    static boolean isOrdinary(float scale) {
-        return Math.abs(scale) < Decoding.FP8_SCALE_LIMIT;
+    /** A row of FP8 codes, not multiplied with their scales, into {@code target[at, at + columns)}. */
+    static void decodeCodes(Weight weight, int row, float[] target, int at) {
+        long first = (long) row * weight.columns();
+        int i = 0;
+        for (; i <= weight.columns() - Lanes.BYTES.length(); i += Lanes.COUNT) {
+            Decoding.fp8(weight.data(), first + i).mul(Decoding.FP8_FACTOR).intoArray(target, at + i);
+        }
+        for (; i < weight.columns(); i++) {
+            target[at + i] = code(weight, row, i);
+        }
     }
 
-    /**
-     * Whether {@link VectorDots#one} can decode the weight in registers: bf16, or FP8 whose blocks are a power of two wide
-     * and hold whole vectors and whose scales are plain.
-     */
-    static boolean inRegisters(Weight weight) {
+    /** The value of an FP8 code without its scale. */
+    static float code(Weight weight, int row, int column) {
+        return CODES[weight.data().get(ValueLayout.JAVA_BYTE, (long) row * weight.columns() + column) & 0xff];
+    }
+
+    /** Whether the tokens can be multiplied with the block scales in place of the weights: FP8 with ordinary scales. */
+    static boolean scalesCanMove(Weight weight) {
         if (weight.dtype() != DType.F8_E4M3) {
-            return weight.dtype() == DType.BF16;
-        }
-        if (Lanes.BYTES.length() != Lanes.COUNT || Integer.bitCount(weight.blockColumns()) != 1
-                || weight.blockColumns() < Lanes.COUNT) {
             return false;
         }
         for (int row = 0; row < weight.rows(); row += weight.blockRows()) {
             for (int column = 0; column < weight.columns(); column += weight.blockColumns()) {
-                if (!isOrdinary(weight.scale(row, column))) {
+                float scale = Math.abs(weight.scale(row, column));
+                if (!(scale <= ORDINARY_LIMIT && (scale >= 1 / ORDINARY_LIMIT || scale == 0))) {
                     return false;
                 }
             }
