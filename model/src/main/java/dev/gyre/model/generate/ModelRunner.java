@@ -19,6 +19,11 @@ public final class ModelRunner implements AutoCloseable {
     private final int chunk;
     private final int context;
     private final Step step;
+    private final Decoder.LogitSink deliver = this::deliver;
+    /** How many tokens of each sequence of the call have been run. */
+    private int[] done = new int[1];
+    private Sink sink;
+    private int delivered;
     private int[] wantedRows = new int[16];
     private int[] rowSequence = new int[16];
     private int[] rowPosition = new int[16];
@@ -95,10 +100,14 @@ public final class ModelRunner implements AutoCloseable {
             Sequence sequence = sequences.get(s);
             cache.pool().reserve(sequence.pages(), sequence.length() + tokens[s].length);
         }
-        int[] done = new int[tokens.length];
+        if (done.length < tokens.length) {
+            done = new int[tokens.length];
+        }
+        Arrays.fill(done, 0);
+        this.sink = sink;
         int first = 0;
         while (first < tokens.length) {
-            first = runStep(sequences, tokens, done, first, wanted, sink, observer);
+            first = runStep(sequences, tokens, first, wanted, observer);
         }
     }
 
@@ -106,10 +115,8 @@ public final class ModelRunner implements AutoCloseable {
     private int runStep(
             List<Sequence> sequences,
             int[][] tokens,
-            int[] done,
             int first,
             Wanted wanted,
-            Sink sink,
             StepObserver observer) {
         step.clear(observer);
         int outputs = 0;
@@ -134,12 +141,14 @@ public final class ModelRunner implements AutoCloseable {
         }
         decoder.forward(step);
         extend(sequences, first);
-        int[] next = {0};
-        decoder.logits(wantedRows, outputs, (row, logits, at) -> {
-            int i = next[0]++;
-            sink.accept(rowSequence[i], rowPosition[i], logits, at);
-        });
+        delivered = 0;
+        decoder.logits(wantedRows, outputs, deliver);
         return s;
+    }
+
+    private void deliver(int row, float[] logits, int at) {
+        int i = delivered++;
+        sink.accept(rowSequence[i], rowPosition[i], logits, at);
     }
 
     /**

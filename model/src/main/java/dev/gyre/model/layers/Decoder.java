@@ -10,7 +10,6 @@ import dev.gyre.model.ops.Step;
 import dev.gyre.model.ops.Tensor;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -93,7 +92,7 @@ public final class Decoder {
         }
         for (int start = 0; start < count; start += group) {
             int n = Math.min(group, count - start);
-            ops.gather(work.stream, Arrays.copyOfRange(rows, start, start + n), n, lastStream);
+            ops.gather(work.stream, rows, start, n, lastStream);
             ops.rmsNorm(n, lastStream, norm, config.normEps(), lastStream);
             ops.linear(n, lastStream, head, logits);
             ops.read(logits, n, host);

@@ -19,8 +19,8 @@ public interface Ops {
     /** {@code out[r] = table[token of r]}. */
     void embed(Step step, Weight table, Tensor out);
 
-    /** {@code out[i] = x[from[i]]}. */
-    void gather(Tensor x, int[] from, int count, Tensor out);
+    /** {@code out[i] = x[rows[from + i]]} for i in [0, count). */
+    void gather(Tensor x, int[] rows, int from, int count, Tensor out);
 
     /** {@code out = x * gain / sqrt(mean(x^2) + eps)} by rows (arXiv 1910.07467); out may be x. */
     void rmsNorm(int rows, Tensor x, Weight gain, float eps, Tensor out);

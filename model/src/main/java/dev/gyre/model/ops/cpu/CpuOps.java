@@ -5,6 +5,7 @@ import dev.gyre.attention.MlaQueries;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionBackend;
+import dev.gyre.attention.backend.SelectionListener;
 import dev.gyre.attention.cache.IndexKeyCache;
 import dev.gyre.attention.cache.LatentCache;
 import dev.gyre.model.checkpoint.Weight;
@@ -27,6 +28,15 @@ public final class CpuOps implements Ops {
     private final MoeRunner moe;
     private float[] embedding = new float[0];
     private final Map<Weight, float[]> vectors = new IdentityHashMap<>();
+    /** What {@link #attend} passed on last: most calls ask with the same tensors. */
+    private MlaQueries queries;
+    private MlaShape queriesShape;
+    private IndexQueries indexQueries;
+    private IndexInput indexInput;
+    private Step observedStep;
+    private int observedLayer;
+    private final SelectionListener listener =
+            (rows, selection) -> observedStep.observer().selected(observedLayer, rows, selection);
 
     /** Operations on the threads of {@code pool}. */
     public CpuOps(WorkerPool pool, AttentionBackend attention, Kernels kernels) {
@@ -72,11 +82,11 @@ public final class CpuOps implements Ops {
     }
 
     @Override
-    public void gather(Tensor x, int[] from, int count, Tensor out) {
+    public void gather(Tensor x, int[] rows, int from, int count, Tensor out) {
         HostTensor source = HostTensor.of(x);
         HostTensor target = HostTensor.of(out);
         for (int i = 0; i < count; i++) {
-            System.arraycopy(source.data(), source.row(from[i]), target.data(), target.row(i), source.columns());
+            System.arraycopy(source.data(), source.row(rows[from + i]), target.data(), target.row(i), source.columns());
         }
     }
 
@@ -156,22 +166,30 @@ public final class CpuOps implements Ops {
 
     @Override
     public void attend(Step step, int layer, Tensor q, MlaShape shape, IndexInput index, Tensor out) {
-        MlaQueries queries = new MlaQueries(
-                HostTensor.of(q).packed(), shape.heads(), shape.latent(), shape.rope(), shape.scale());
-        IndexQueries asked = index == null ? null : new IndexQueries(
-                HostTensor.of(index.queries()).packed(),
-                HostTensor.of(index.weights()).packed(),
-                index.heads(),
-                index.dim(),
-                index.topk());
+        float[] asked = HostTensor.of(q).packed();
+        if (queries == null || queries.queries() != asked || queriesShape != shape) {
+            queries = new MlaQueries(asked, shape.heads(), shape.latent(), shape.rope(), shape.scale());
+            queriesShape = shape;
+        }
+        if (index != indexInput) {
+            indexQueries = index == null ? null : new IndexQueries(
+                    HostTensor.of(index.queries()).packed(),
+                    HostTensor.of(index.weights()).packed(),
+                    index.heads(),
+                    index.dim(),
+                    index.topk());
+            indexInput = index;
+        }
+        observedStep = step;
+        observedLayer = layer;
         attention.attend(
                 queries,
                 step.cache().latents(layer),
-                asked,
+                indexQueries,
                 index == null ? null : step.cache().indexKeys(layer),
                 step.rows(),
                 HostTensor.of(out).packed(),
-                (rows, selection) -> step.observer().selected(layer, rows, selection));
+                listener);
     }
 
     @Override

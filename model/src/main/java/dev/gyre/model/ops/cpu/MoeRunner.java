@@ -59,7 +59,8 @@ final class MoeRunner {
                 mlp(count, gathered, moe.experts().get(e), down);
                 for (int i = 0; i < count; i++) {
                     float weight = weights[members[i] * experts + e];
-                    addScaled(down, i, weight, out, members[i]);
+                    Elementwise.addScaled(
+                            down.data(), down.row(i), weight, out.data(), out.row(members[i]), down.columns());
                 }
             }
         }
@@ -90,14 +91,6 @@ final class MoeRunner {
         kernels.linear(rows, x, mlp.up(), up);
         kernels.swiGlu(rows, gate, up, gate);
         kernels.linear(rows, gate, mlp.down(), out);
-    }
-
-    private static void addScaled(HostTensor x, int from, float weight, HostTensor sum, int to) {
-        int source = x.row(from);
-        int target = sum.row(to);
-        for (int i = 0; i < x.columns(); i++) {
-            sum.data()[target + i] += weight * x.data()[source + i];
-        }
     }
 
     /** The tensor itself where it has room and the right width, otherwise a new one. */
