@@ -4,6 +4,7 @@ import dev.gyre.attention.IndexQueries;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
@@ -55,9 +56,9 @@ public class IndexScoring {
         queries = new IndexQueries(
                 Inputs.normal(rows * HEADS * DIM, 2), Inputs.normal(rows * HEADS, 3), HEADS, DIM, 2048);
         scores = new float[rows * CONTEXT];
-        scorer = Inputs.provider(implementation).indexScorer(pool);
+        scorer = Inputs.provider(implementation).indexScorer(Resources.of(pool));
         float[] expected = new float[CONTEXT];
-        Inputs.provider("reference").indexScorer(pool)
+        Inputs.provider("reference").indexScorer(Resources.of(pool))
                 .score(queries, cache.indexKeys(0), queryRows, rows - 1, rows, expected, CONTEXT);
         score();
         float[] last = new float[CONTEXT];

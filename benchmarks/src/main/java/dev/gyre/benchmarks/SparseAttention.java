@@ -3,6 +3,7 @@ package dev.gyre.benchmarks;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.MlaQueries;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
@@ -64,12 +65,12 @@ public class SparseAttention {
         float[] q = Inputs.normal(rows * HEADS * width, 3);
         queries = new MlaQueries(q, HEADS, LATENT, ROPE, 0.05f);
         out = new float[rows * HEADS * LATENT];
-        attention = Inputs.provider(implementation).latentAttention(pool);
+        attention = Inputs.provider(implementation).latentAttention(Resources.of(pool));
         float[] expected = new float[HEADS * LATENT];
         MlaQueries lastQuery = new MlaQueries(
                 Arrays.copyOfRange(q, (rows - 1) * HEADS * width, rows * HEADS * width), HEADS, LATENT, ROPE, 0.05f);
         int[] lastSlots = Arrays.copyOfRange(slots, (rows - 1) * SELECTED, rows * SELECTED);
-        Inputs.provider("reference").latentAttention(pool)
+        Inputs.provider("reference").latentAttention(Resources.of(pool))
                 .sparse(lastQuery, cache.latents(0), lastSlots, 1, SELECTED, expected);
         attend();
         Inputs.check(expected, Arrays.copyOfRange(out, (rows - 1) * HEADS * LATENT, out.length), 1e-5);

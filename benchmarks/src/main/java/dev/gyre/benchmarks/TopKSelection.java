@@ -4,6 +4,7 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.attention.TopK;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.PagePool;
 import dev.gyre.attention.cache.PageTable;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -52,9 +53,9 @@ public class TopKSelection {
             scores[i] = scores[i] > 2.6f ? scores[i] : i % 2 == 0 ? 0f : -Math.abs(scores[i]);
         }
         selection.resize(1, K);
-        Inputs.provider("reference").topK(pool).select(scores, length, rows, 0, 1, selection);
+        Inputs.provider("reference").topK(Resources.of(pool)).select(scores, length, rows, 0, 1, selection);
         int[] expected = selection.positions().clone();
-        topk = Inputs.provider(implementation).topK(pool);
+        topk = Inputs.provider(implementation).topK(Resources.of(pool));
         select();
         if (!Arrays.equals(expected, selection.positions())) {
             throw new IllegalStateException("wrong selection");

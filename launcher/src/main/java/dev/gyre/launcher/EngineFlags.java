@@ -33,36 +33,42 @@ final class EngineFlags {
             names = {"--dsa-prefill-backend", "--nsa-prefill-backend"},
             paramLabel = "IMPL",
             defaultValue = "auto",
-            description = "implementation of attention over prompts: auto, vector, reference (default: auto)")
+            description = "implementation of attention over prompts: auto, tornado, vector, reference (default: auto)")
     private String prefill;
 
     @Option(
             names = {"--dsa-decode-backend", "--nsa-decode-backend"},
             paramLabel = "IMPL",
             defaultValue = "auto",
-            description = "... of attention of one new token a sequence")
+            description = "... of attention of one new token a sequence; the same names")
     private String decode;
 
     @Option(
             names = {"--dsa-indexer-backend", "--nsa-indexer-backend"},
             paramLabel = "IMPL",
             defaultValue = "auto",
-            description = "... of the indexer's scores")
+            description = "... of the indexer's scores; the same names")
     private String indexer;
 
     @Option(
             names = {"--dsa-topk-backend", "--nsa-topk-backend"},
             paramLabel = "IMPL",
             defaultValue = "auto",
-            description = "... of the selection")
+            description = "... of the selection; the same names")
     private String topk;
 
     @Option(
             names = "--linear-backend",
             paramLabel = "IMPL",
             defaultValue = "auto",
-            description = "... of everything that multiplies with weights")
+            description = "... of everything that multiplies with weights: auto, vector, reference")
     private String linear;
+
+    @Option(
+            names = "--device",
+            paramLabel = "ID",
+            description = "the device that tornado runs on, as 'engine devices' lists them (default: its choice)")
+    private String device;
 
     @Option(
             names = "--kv-cache-dtype",
@@ -125,7 +131,8 @@ final class EngineFlags {
                 threads,
                 contextLength,
                 prefillChunk,
-                scoreBuffer);
+                scoreBuffer,
+                device);
     }
 
     /** Opens the engine; says on stderr where the fastest implementation is missing. */

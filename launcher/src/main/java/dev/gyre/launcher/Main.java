@@ -14,6 +14,8 @@ public final class Main {
 
     /** Runs a command and exits with its code. */
     public static void main(String[] args) {
+        // a kernel that fails must not go on as slow Java; ./engine says so to TornadoVM, its own launcher does not
+        System.getProperties().putIfAbsent("tornado.recover.bailout", "False");
         // a terminal shows its own charset; programs that read the answer expect UTF-8 whatever the locale
         Console console = System.console();
         boolean terminal = console != null && console.isTerminal();

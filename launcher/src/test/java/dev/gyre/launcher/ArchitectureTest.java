@@ -18,6 +18,7 @@ import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.backend.AttentionProvider;
+import dev.gyre.attention.backend.Providers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -25,12 +26,16 @@ import org.junit.jupiter.params.provider.ValueSource;
 import java.util.List;
 import java.util.Set;
 
-/** Arrows point one way: from launcher to model to attention, and inside model from generation down to config. */
+/**
+ * Arrows point one way: from launcher to model to attention, and inside model from generation down to config. Beside
+ * the launcher stand the kernels for TornadoVM, in builds that have them.
+ */
 class ArchitectureTest {
     private static final JavaClasses GYRE = new ClassFileImporter()
             .withImportOption(new ImportOption.DoNotIncludeTests())
             .importPackages("dev.gyre");
     private static final String MODEL = "dev.gyre.model.";
+    private static final String TORNADO = "dev.gyre.tornado..";
     private static final String[] BELOW_LAYERS = {
         "dev.gyre.attention..", MODEL + "config..", MODEL + "checkpoint..", MODEL + "ops"
     };
@@ -88,6 +93,26 @@ class ArchitectureTest {
     @Test
     void modelUsesAttention() {
         usesOnly("dev.gyre.model..", "dev.gyre.attention..");
+    }
+
+    @Test
+    void tornadoUsesModelAndAttention() {
+        usesOnly(TORNADO, "dev.gyre.model..", "dev.gyre.attention..");
+    }
+
+    @Test
+    void nobodyUsesTornado() {
+        noClasses().that(not(resideInAPackage(TORNADO)))
+                .should()
+                .dependOnClassesThat(resideInAnyPackage(TORNADO, "uk.ac.manchester.tornado.."))
+                .check(GYRE);
+    }
+
+    /** Without it, the rules about it hold of nothing. */
+    @Test
+    void tornadoIsThereWhereItWasBuilt() {
+        boolean built = Providers.load().all().stream().anyMatch(one -> one.name().equals(Providers.TORNADO));
+        assertEquals(built, GYRE.stream().anyMatch(type -> type.getPackageName().startsWith("dev.gyre.tornado")));
     }
 
     @Test
@@ -171,6 +196,7 @@ class ArchitectureTest {
                 .dependOnClassesThat(resideInAPackage("dev.gyre..")
                         .and(not(resideInAPackage(name)))
                         .and(not(resideInAnyPackage(others))))
+                .allowEmptyShould(true)
                 .check(GYRE);
     }
 }

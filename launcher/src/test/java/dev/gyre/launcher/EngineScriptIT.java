@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -29,32 +30,64 @@ class EngineScriptIT {
     /** The JDK found only says how it was started. */
     @Test
     void passesOverAnOldJavaHomeAndPassesTheFlags(@TempDir Path folder) throws IOException {
-        program(folder.resolve(".jdks/new/bin/java"), "echo \"$@\"");
-        Files.writeString(folder.resolve(".jdks/new/release"), "JAVA_VERSION=\"25.0.3\"\n");
-        Path jar = folder.resolve("launcher/target/engine.jar");
-        Files.createDirectories(jar.getParent());
-        Files.createFile(jar);
-        Outcome outcome = runWhereNoJdkIs(folder, "generate", "--prompt", "a b");
+        String jar = jdkAndJar(folder, "new", "25.0.3");
+        Outcome outcome = runWhereNoJdkIs(folder, Map.of(), "generate", "--prompt", "a b");
         assertEquals(
                 "--add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED -jar "
-                        + jar.toRealPath() + " generate --prompt a b",
+                        + jar + " generate --prompt a b",
                 outcome.succeeded().out().strip());
     }
 
     @Test
+    void startsThroughTornadoVmsArgfile(@TempDir Path folder) throws IOException {
+        jdkAndJar(folder, "a", "26");
+        String jar = jdkAndJar(folder, "b", "25.0.3");
+        Path sdk = Files.createDirectory(folder.resolve("sdk"));
+        Files.createFile(sdk.resolve("tornado-argfile"));
+        Outcome outcome = runWhereNoJdkIs(folder, Map.of("TORNADOVM_HOME", sdk.toString()), "devices");
+        assertEquals(
+                "@" + sdk + "/tornado-argfile --module-path " + sdk + "/share/java/tornado"
+                        + " -Dtornado.recover.bailout=False"
+                        + " --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED -jar " + jar
+                        + " devices",
+                outcome.succeeded().out().strip());
+        assertEquals("", outcome.err());
+    }
+
+    @Test
+    void saysWhereTornadoVmIsNot(@TempDir Path folder) throws IOException {
+        jdkAndJar(folder, "new", "26");
+        Outcome outcome = runWhereNoJdkIs(folder, Map.of("TORNADOVM_HOME", folder.toString()), "devices");
+        assertTrue(outcome.succeeded().out().startsWith("--add-modules jdk.incubator.vector "), outcome.out());
+        assertTrue(outcome.err().startsWith("engine: TORNADOVM_HOME=" + folder + " has no tornado-argfile"));
+        assertEquals(1, outcome.err().lines().count(), outcome.err());
+    }
+
+    @Test
     void saysThatThereIsNoJdk(@TempDir Path folder) throws IOException {
-        Outcome outcome = runWhereNoJdkIs(folder, "--version");
+        Outcome outcome = runWhereNoJdkIs(folder, Map.of(), "--version");
         assertEquals(1, outcome.code());
         assertEquals("", outcome.out());
-        assertTrue(outcome.err().startsWith("engine: no JDK of version 25"), outcome.err());
+        assertTrue(outcome.err().startsWith("engine: no JDK of version 25 or later"), outcome.err());
         assertEquals(1, outcome.err().lines().count(), outcome.err());
+    }
+
+    /** A JDK that says how it was started, and an empty jar; returns the jar. */
+    private static String jdkAndJar(Path folder, String name, String version) throws IOException {
+        Path home = folder.resolve(".jdks").resolve(name);
+        program(home.resolve("bin/java"), "echo \"$@\"");
+        Files.writeString(home.resolve("release"), "JAVA_VERSION=\"" + version + "\"\n");
+        Path jar = folder.resolve("launcher/target/engine.jar");
+        Files.createDirectories(jar.getParent());
+        Files.write(jar, new byte[0]);
+        return jar.toRealPath().toString();
     }
 
     /**
      * Runs a copy of the script that looks for the system's JDKs in {@code folder} instead, where none is; nothing else
      * in it differs. JAVA_HOME is a JDK 17, and no java is on the PATH.
      */
-    private static Outcome runWhereNoJdkIs(Path folder, String... args) throws IOException {
+    private static Outcome runWhereNoJdkIs(Path folder, Map<String, String> more, String... args) throws IOException {
         String text = Files.readString(Outcome.root().resolve("engine"));
         String elsewhere = text.replaceAll("(?<=\\s)/(usr/lib/jvm|opt|Library)/", folder + "/$1/");
         assertTrue(elsewhere.contains(folder + "/usr/lib/jvm/*") && elsewhere.contains(folder + "/opt/jdk*"));
@@ -66,11 +99,12 @@ class EngineScriptIT {
         for (String name : List.of("sed", "dirname", "readlink")) {
             program(folder.resolve("bin").resolve(name), "exec " + onPath(name) + " \"$@\"");
         }
+        Map<String, String> environment = new HashMap<>(more);
+        environment.put("PATH", folder.resolve("bin").toString());
+        environment.put("HOME", folder.toString());
+        environment.put("JAVA_HOME", old.toString());
         return Outcome.process(
-                Map.of(
-                        "PATH", folder.resolve("bin").toString(),
-                        "HOME", folder.toString(),
-                        "JAVA_HOME", old.toString()),
+                environment,
                 Stream.concat(Stream.of(onPath("bash").toString(), script.toString()), Stream.of(args)).toList());
     }
 

@@ -7,6 +7,7 @@ import dev.gyre.attention.backend.AttentionBackends;
 import dev.gyre.attention.backend.Implementations;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.backend.Providers;
+import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
@@ -82,7 +83,8 @@ public final class Engine implements AutoCloseable {
         pool = new WorkerPool(options.threads());
         Checkpoint opened = null;
         try {
-            implementations = Implementations.choose(Providers.load(), options.implementations(), pool);
+            implementations = Implementations.choose(
+                    Providers.load(), options.implementations(), new Resources(pool, options.device()));
             AttentionBackend attention = AttentionBackends.create(
                     attentionBackend, config.isSparse(), implementations, options.scoreBuffer());
             CpuOps ops = new CpuOps(pool, attention, Kernels.of(implementations.names().get(Phase.LINEAR), pool));

@@ -23,6 +23,8 @@ import java.util.Map;
  * @param contextLength the most tokens of a sequence; 0 for the model's max_position_embeddings
  * @param prefillChunk the most tokens of a step; it does not change results
  * @param scoreBuffer the most bytes that index scores take at a time
+ * @param device the device of implementations that run on one, by the id that {@code engine devices} shows; null for
+ *     their choice
  */
 public record EngineOptions(
         Path model,
@@ -35,7 +37,8 @@ public record EngineOptions(
         int threads,
         int contextLength,
         int prefillChunk,
-        long scoreBuffer) {
+        long scoreBuffer,
+        String device) {
 
     private static final int MOST_THREADS = 1024;
 
@@ -71,60 +74,67 @@ public record EngineOptions(
                 Processors.physicalCores(),
                 0,
                 512,
-                256L << 20);
+                256L << 20,
+                null);
     }
 
     /** The same with another model folder. */
     public EngineOptions withModel(Path folder) {
         return new EngineOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer);
+                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another attention backend and these implementations of its phases. */
     public EngineOptions withAttention(String backend, Map<Phase, String> names) {
         return new EngineOptions(model, backend, names, cacheDtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer);
+                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another cache dtype. */
     public EngineOptions withCacheDtype(CacheDtype dtype) {
         return new EngineOptions(model, attentionBackend, implementations, dtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer);
+                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another index_topk. */
     public EngineOptions withIndexTopk(int topk) {
         return new EngineOptions(model, attentionBackend, implementations, cacheDtype, topk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer);
+                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with this JSON laid over config.json. */
     public EngineOptions withConfigOverride(String json) {
         return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, json,
-                precision, threads, contextLength, prefillChunk, scoreBuffer);
+                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another precision. */
     public EngineOptions withPrecision(Precision other) {
         return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                other, threads, contextLength, prefillChunk, scoreBuffer);
+                other, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another number of threads. */
     public EngineOptions withThreads(int count) {
         return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, count, contextLength, prefillChunk, scoreBuffer);
+                precision, count, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another context length. */
     public EngineOptions withContextLength(int tokens) {
         return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, threads, tokens, prefillChunk, scoreBuffer);
+                precision, threads, tokens, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another prefill chunk and score buffer. */
     public EngineOptions withChunks(int prefillTokens, long scoreBytes) {
         return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillTokens, scoreBytes);
+                precision, threads, contextLength, prefillTokens, scoreBytes, device);
+    }
+
+    /** The same on another device. */
+    public EngineOptions withDevice(String id) {
+        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer, id);
     }
 }

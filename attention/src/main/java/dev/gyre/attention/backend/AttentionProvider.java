@@ -3,8 +3,8 @@ package dev.gyre.attention.backend;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
-import dev.gyre.attention.WorkerPool;
 
+import java.util.List;
 import java.util.Optional;
 
 /** An implementation of the attention operations, found through {@link java.util.ServiceLoader}. */
@@ -12,18 +12,32 @@ public interface AttentionProvider {
     /** The name on the command line. */
     String name();
 
-    /** {@code auto} takes the available provider with the highest preference. */
+    /**
+     * {@code auto} takes the available provider with the highest preference, and never one with a negative preference.
+     * A provider may work its preference out from the machine that it finds; it is asked once, also where it is
+     * {@link #missing}.
+     */
     int preference();
 
     /** Empty where the provider can be used; otherwise one clause that says what is missing and how to get it. */
     Optional<String> missing();
 
-    /** Index scoring on these threads. */
-    IndexScorer indexScorer(WorkerPool pool);
+    /** Whether the provider implements this part of a step. */
+    default boolean serves(Phase phase) {
+        return true;
+    }
 
-    /** Top-k selection on these threads. */
-    TopK topK(WorkerPool pool);
+    /** The devices that {@code --device} can name; empty where the provider runs on the engine's threads. */
+    default List<Device> devices() {
+        return List.of();
+    }
 
-    /** Latent attention on these threads. */
-    LatentAttention latentAttention(WorkerPool pool);
+    /** Index scoring with these resources. */
+    IndexScorer indexScorer(Resources resources);
+
+    /** Top-k selection with these resources. */
+    TopK topK(Resources resources);
+
+    /** Latent attention with these resources. */
+    LatentAttention latentAttention(Resources resources);
 }

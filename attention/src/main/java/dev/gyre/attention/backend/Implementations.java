@@ -1,11 +1,12 @@
 package dev.gyre.attention.backend;
 
+import dev.gyre.attention.EngineException;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
-import dev.gyre.attention.WorkerPool;
 
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -23,23 +24,43 @@ public record Implementations(
         Map<Phase, String> names,
         Optional<String> notice) {
     /** Chooses by name; a phase that {@code choice} does not mention is {@code auto}. */
-    public static Implementations choose(Providers providers, Map<Phase, String> choice, WorkerPool pool) {
+    public static Implementations choose(Providers providers, Map<Phase, String> choice, Resources resources) {
         Map<Phase, AttentionProvider> chosen = new EnumMap<>(Phase.class);
         Map<Phase, String> names = new EnumMap<>(Phase.class);
-        boolean automatic = false;
+        Optional<String> notice = Optional.empty();
         for (Phase phase : Phase.values()) {
             String name = choice.getOrDefault(phase, Providers.AUTO);
-            automatic |= name.equals(Providers.AUTO);
             AttentionProvider provider = providers.choose(phase, name);
             chosen.put(phase, provider);
             names.put(phase, provider.name());
+            if (name.equals(Providers.AUTO)) {
+                notice = notice.or(() -> providers.notice(phase));
+            }
         }
+        checkDevice(resources.device(), chosen);
         return new Implementations(
-                chosen.get(Phase.PREFILL).latentAttention(pool),
-                chosen.get(Phase.DECODE).latentAttention(pool),
-                chosen.get(Phase.INDEXER).indexScorer(pool),
-                chosen.get(Phase.TOPK).topK(pool),
+                chosen.get(Phase.PREFILL).latentAttention(resources),
+                chosen.get(Phase.DECODE).latentAttention(resources),
+                chosen.get(Phase.INDEXER).indexScorer(resources),
+                chosen.get(Phase.TOPK).topK(resources),
                 Map.copyOf(names),
-                automatic ? providers.notice() : Optional.empty());
+                notice);
+    }
+
+    private static void checkDevice(String device, Map<Phase, AttentionProvider> chosen) {
+        if (device == null) {
+            return;
+        }
+        List<String> known = chosen.values().stream().distinct().flatMap(provider -> provider.devices().stream())
+                .map(Device::id)
+                .toList();
+        if (known.isEmpty()) {
+            throw EngineException.usage("--device " + device
+                    + " needs an implementation that runs on devices; use for example --dsa-decode-backend tornado.");
+        }
+        if (!known.contains(device)) {
+            throw EngineException.usage("--device " + device + " is not there; use one of "
+                    + String.join(", ", known) + ", which 'engine devices' describes.");
+        }
     }
 }

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** The implementations on the class path, the preferred first. */
 public final class Providers {
@@ -17,13 +18,23 @@ public final class Providers {
     public static final String REFERENCE = "reference";
     /** The implementation with the Vector API. */
     public static final String VECTOR = "vector";
+    /** The implementation with kernels of TornadoVM, which not every build carries. */
+    public static final String TORNADO = "tornado";
+    /** What is said of {@link #TORNADO} where it was not built. */
+    public static final String NO_TORNADO =
+            "not in this build; install the TornadoVM SDK, set TORNADOVM_HOME and build again";
 
-    private final List<AttentionProvider> providers;
+    private final List<Ranked> ranking;
+
+    /** A provider and its preference, which may take time to find out. */
+    private record Ranked(AttentionProvider provider, int preference) {}
 
     /** These implementations. */
     public Providers(List<AttentionProvider> providers) {
-        this.providers = new ArrayList<>(providers);
-        this.providers.sort(Comparator.comparingInt(AttentionProvider::preference).reversed());
+        ranking = providers.stream()
+                .map(provider -> new Ranked(provider, provider.preference()))
+                .sorted(Comparator.comparingInt(Ranked::preference).reversed())
+                .toList();
     }
 
     /** All that {@link ServiceLoader} finds. */
@@ -35,12 +46,12 @@ public final class Providers {
 
     /** All of them, the preferred first, available or not. */
     public List<AttentionProvider> all() {
-        return List.copyOf(providers);
+        return ranking.stream().map(Ranked::provider).toList();
     }
 
     /** Where {@code auto} cannot take the preferred implementation: one sentence that says why and what to do. */
-    public Optional<String> notice() {
-        AttentionProvider preferred = providers.getFirst();
+    public Optional<String> notice(Phase phase) {
+        AttentionProvider preferred = automatic(phase).findFirst().orElseThrow(Providers::none);
         return preferred.missing().map(reason -> "the implementation " + preferred.name()
                 + ", the fastest, is not available, and a slower one is used: " + reason + ".");
     }
@@ -48,21 +59,44 @@ public final class Providers {
     /** The implementation of that name for a phase, or the preferred one for {@code auto}; never a silent fallback. */
     public AttentionProvider choose(Phase phase, String name) {
         if (name.equals(AUTO)) {
-            return providers.stream()
+            return automatic(phase)
                     .filter(provider -> provider.missing().isEmpty())
                     .findFirst()
-                    .orElseThrow(() -> new EngineException("no attention implementation is on the class path."));
+                    .orElseThrow(Providers::none);
         }
-        for (AttentionProvider provider : providers) {
+        for (AttentionProvider provider : all()) {
             if (provider.name().equals(name)) {
+                if (!provider.serves(phase)) {
+                    throw EngineException.usage(phase.option() + " " + name + " does not exist; use one of "
+                            + known(phase) + ".");
+                }
                 provider.missing().ifPresent(reason -> {
                     throw new EngineException(phase.option() + " " + name + " is not available: " + reason + ".");
                 });
                 return provider;
             }
         }
-        String known = providers.stream().map(AttentionProvider::name).collect(Collectors.joining(", "));
-        throw EngineException.usage(
-                phase.option() + " " + name + " is not available here; use one of auto, " + known + ".");
+        String why = name.equals(TORNADO) && phase != Phase.LINEAR
+                ? NO_TORNADO + ", or use one of "
+                : "not available here; use one of ";
+        throw EngineException.usage(phase.option() + " " + name + " is " + why + known(phase) + ".");
+    }
+
+    /** What {@code auto} may take, the preferred first, available or not. */
+    private Stream<AttentionProvider> automatic(Phase phase) {
+        return ranking.stream()
+                .filter(ranked -> ranked.preference() >= 0)
+                .map(Ranked::provider)
+                .filter(provider -> provider.serves(phase));
+    }
+
+    private String known(Phase phase) {
+        return Stream.concat(
+                        Stream.of(AUTO), all().stream().filter(one -> one.serves(phase)).map(AttentionProvider::name))
+                .collect(Collectors.joining(", "));
+    }
+
+    private static EngineException none() {
+        return new EngineException("no attention implementation is on the class path.");
     }
 }

@@ -25,14 +25,16 @@ public final class IndexKeyCache {
     private final MemorySegment segment;
     private final long keyBytes;
     private final int slots;
+    private final Changes changes;
 
-    IndexKeyCache(CacheShape shape, CacheDtype dtype, MemorySegment segment, int slots) {
+    IndexKeyCache(CacheShape shape, CacheDtype dtype, MemorySegment segment, int slots, Changes changes) {
         this.dim = shape.index();
         this.tiles = Math.ceilDiv(dim, Fp8Tile.SIZE);
         this.dtype = dtype;
         this.segment = segment;
         this.keyBytes = shape.indexBytes(dtype);
         this.slots = slots;
+        this.changes = changes;
     }
 
     /** How many tokens there is room for. */
@@ -92,8 +94,27 @@ public final class IndexKeyCache {
         return power < wanted ? power * 2 : power;
     }
 
+    /**
+     * How often something in a page of 64 slots was written, from 0 on and modulo 2^32: a copy of the page that was
+     * made at this version is still right.
+     */
+    public int version(int page) {
+        return changes.version(page);
+    }
+
+    /** Counts as a write to every page: for those who fill {@link #segment()} themselves. */
+    public void markAllWritten() {
+        changes.wroteAll();
+    }
+
+    /** Does this when the {@link KvCache} closes, before the memory is freed; for those who keep copies. */
+    public void onClose(Runnable action) {
+        changes.onClose(action);
+    }
+
     /** Stores the key {@code source[from, from + dim)}. */
     public void write(int slot, float[] source, int from) {
+        changes.wrote(slot);
         switch (dtype) {
             case F32 -> {
                 for (int i = 0; i < dim; i++) {

@@ -16,6 +16,7 @@ public final class KvCache implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final List<LatentCache> latents = new ArrayList<>();
     private final List<IndexKeyCache> indexKeys = new ArrayList<>();
+    private final List<Runnable> closing = new ArrayList<>();
     private final PagePool pool;
 
     /**
@@ -28,9 +29,11 @@ public final class KvCache implements AutoCloseable {
         pool = new PagePool(pages);
         try {
             for (int layer = 0; layer < layers; layer++) {
-                latents.add(new LatentCache(shape, dtype, allocate(slots, shape.latentBytes(dtype)), slots));
+                MemorySegment rows = allocate(slots, shape.latentBytes(dtype));
+                latents.add(new LatentCache(shape, dtype, rows, slots, new Changes(slots, closing)));
                 if (shape.index() > 0) {
-                    indexKeys.add(new IndexKeyCache(shape, dtype, allocate(slots, shape.indexBytes(dtype)), slots));
+                    MemorySegment keys = allocate(slots, shape.indexBytes(dtype));
+                    indexKeys.add(new IndexKeyCache(shape, dtype, keys, slots, new Changes(slots, closing)));
                 }
             }
         } catch (OutOfMemoryError e) {
@@ -88,10 +91,26 @@ public final class KvCache implements AutoCloseable {
         }
     }
 
-    /** Frees the memory; sequences on these pages are void. */
+    /** Frees the memory, after those who asked were told; sequences on these pages are void. */
     @Override
     public void close() {
+        Throwable failure = null;
+        for (Runnable action : closing) {
+            try {
+                action.run();
+            } catch (RuntimeException | Error e) {
+                // one copy that cannot be given up must not keep the others, nor the memory
+                failure = failure == null ? e : failure;
+            }
+        }
+        closing.clear();
         arena.close();
+        if (failure instanceof Error error) {
+            throw error;
+        }
+        if (failure != null) {
+            throw (RuntimeException) failure;
+        }
     }
 
     private MemorySegment allocate(int slots, int bytes) {

@@ -26,13 +26,15 @@ public final class LatentCache {
     private final MemorySegment segment;
     private final long rowBytes;
     private final int slots;
+    private final Changes changes;
 
-    LatentCache(CacheShape shape, CacheDtype dtype, MemorySegment segment, int slots) {
+    LatentCache(CacheShape shape, CacheDtype dtype, MemorySegment segment, int slots, Changes changes) {
         this.shape = shape;
         this.dtype = dtype;
         this.segment = segment;
         this.rowBytes = shape.latentBytes(dtype);
         this.slots = slots;
+        this.changes = changes;
     }
 
     /** How many tokens there is room for. */
@@ -60,8 +62,27 @@ public final class LatentCache {
         return rowBytes;
     }
 
+    /**
+     * How often something in a page of 64 slots was written, from 0 on and modulo 2^32: a copy of the page that was
+     * made at this version is still right.
+     */
+    public int version(int page) {
+        return changes.version(page);
+    }
+
+    /** Counts as a write to every page: for those who fill {@link #segment()} themselves. */
+    public void markAllWritten() {
+        changes.wroteAll();
+    }
+
+    /** Does this when the {@link KvCache} closes, before the memory is freed; for those who keep copies. */
+    public void onClose(Runnable action) {
+        changes.onClose(action);
+    }
+
     /** Stores the row {@code source[from, from + latent + rope)}. */
     public void write(int slot, float[] source, int from) {
+        changes.wrote(slot);
         long at = Math.multiplyExact(slot, rowBytes);
         int width = shape.width();
         switch (dtype) {

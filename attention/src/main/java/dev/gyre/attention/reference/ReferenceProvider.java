@@ -3,9 +3,9 @@ package dev.gyre.attention.reference;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
-import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionProvider;
 import dev.gyre.attention.backend.Providers;
+import dev.gyre.attention.backend.Resources;
 
 import java.util.Optional;
 
@@ -27,17 +27,17 @@ public final class ReferenceProvider implements AttentionProvider {
     }
 
     @Override
-    public IndexScorer indexScorer(WorkerPool pool) {
-        return new ReferenceIndexScorer(pool);
+    public IndexScorer indexScorer(Resources resources) {
+        return new ReferenceIndexScorer(resources.pool());
     }
 
     @Override
-    public TopK topK(WorkerPool pool) {
-        return new ReferenceTopK(pool);
+    public TopK topK(Resources resources) {
+        return new ReferenceTopK(resources.pool());
     }
 
     @Override
-    public LatentAttention latentAttention(WorkerPool pool) {
-        return new ReferenceLatentAttention(pool);
+    public LatentAttention latentAttention(Resources resources) {
+        return new ReferenceLatentAttention(resources.pool());
     }
 }

@@ -3,9 +3,9 @@ package dev.gyre.attention.vector;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
-import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionProvider;
 import dev.gyre.attention.backend.Providers;
+import dev.gyre.attention.backend.Resources;
 
 import java.util.Optional;
 
@@ -30,17 +30,17 @@ public final class VectorProvider implements AttentionProvider {
     }
 
     @Override
-    public IndexScorer indexScorer(WorkerPool pool) {
-        return new VectorIndexScorer(pool);
+    public IndexScorer indexScorer(Resources resources) {
+        return new VectorIndexScorer(resources.pool());
     }
 
     @Override
-    public TopK topK(WorkerPool pool) {
-        return new VectorTopK(pool);
+    public TopK topK(Resources resources) {
+        return new VectorTopK(resources.pool());
     }
 
     @Override
-    public LatentAttention latentAttention(WorkerPool pool) {
-        return new VectorLatentAttention(pool);
+    public LatentAttention latentAttention(Resources resources) {
+        return new VectorLatentAttention(resources.pool());
     }
 }

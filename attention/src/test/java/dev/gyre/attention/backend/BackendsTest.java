@@ -30,7 +30,7 @@ class BackendsTest {
         assertTrue(unknown.getMessage().contains("--dsa-topk-backend") && unknown.getMessage().contains("reference"));
         assertEquals("reference", providers.choose(Phase.TOPK, "reference").name());
         try (WorkerPool pool = new WorkerPool(1)) {
-            Implementations implementations = Implementations.choose(providers, Map.of(), pool);
+            Implementations implementations = Implementations.choose(providers, Map.of(), Resources.of(pool));
             assertThrows(EngineException.class, () -> AttentionBackends.create("fa3", true, implementations, 1));
             assertThrows(EngineException.class, () -> AttentionBackends.create("nsa", false, implementations, 1));
             assertTrue(AttentionBackends.create("nsa", true, implementations, 1).usesIndexer());
@@ -56,7 +56,7 @@ class BackendsTest {
             int n = rows.rows();
             MlaQueries queries = new MlaQueries(normal(random, n * 2 * 12), 2, 8, 4, 0.3f);
             IndexQueries index = new IndexQueries(normal(random, n * 3 * 6), normal(random, n * 3), 3, 6, 20);
-            Implementations implementations = Implementations.choose(Providers.load(), Map.of(), pool);
+            Implementations implementations = Implementations.choose(Providers.load(), Map.of(), Resources.of(pool));
             float[] expected = new float[n * 2 * 8];
             run(implementations, 1 << 20, queries, index, cache, rows, expected);
             for (int budgetRows : new int[] {1, 2, 7}) {

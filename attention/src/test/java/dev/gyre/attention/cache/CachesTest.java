@@ -15,10 +15,14 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 
 class CachesTest {
     private static final CacheShape V32 = new CacheShape(512, 64, 128);
@@ -126,6 +130,54 @@ class CachesTest {
         pool.release(first);
         pool.release(second);
         assertEquals(5, pool.available());
+    }
+
+    @ParameterizedTest
+    @EnumSource(CacheDtype.class)
+    void aWriteChangesTheVersionOfItsPage(CacheDtype dtype) {
+        try (KvCache cache = new KvCache(2, new CacheShape(7, 2, 5), dtype, 200)) {
+            LatentCache latents = cache.latents(0);
+            IndexKeyCache keys = cache.indexKeys(0);
+            for (int slot : new int[] {63, 128, 191, 128}) {
+                latents.write(slot, new float[9], 0);
+                keys.write(slot, new float[5], 0);
+            }
+            int[] expected = {1, 0, 3, 0};
+            assertArrayEquals(expected, versions(latents::version));
+            assertArrayEquals(expected, versions(keys::version));
+            latents.markAllWritten();
+            assertArrayEquals(new int[] {2, 1, 4, 1}, versions(latents::version));
+            assertArrayEquals(expected, versions(keys::version));
+            keys.markAllWritten();
+            assertArrayEquals(new int[] {2, 1, 4, 1}, versions(keys::version));
+            assertArrayEquals(new int[4], versions(cache.latents(1)::version));
+        }
+    }
+
+    private static int[] versions(IntUnaryOperator version) {
+        return IntStream.range(0, 4).map(version).toArray();
+    }
+
+    /** While the memory is still there, every one is told, whatever one of them throws. */
+    @Test
+    void closingTellsThoseWhoAsked() {
+        KvCache cache = new KvCache(2, new CacheShape(7, 2, 5), CacheDtype.F32, 64);
+        LatentCache latents = cache.latents(1);
+        List<String> told = new ArrayList<>();
+        latents.onClose(() -> {
+            latents.read(0, new float[9], 0);
+            told.add("latents");
+            throw new IllegalStateException("first");
+        });
+        cache.indexKeys(0).onClose(() -> {
+            told.add("keys");
+            throw new AssertionError("second");
+        });
+        cache.latents(0).onClose(() -> told.add("last"));
+        IllegalStateException failure = assertThrows(IllegalStateException.class, cache::close);
+        assertEquals("first", failure.getMessage());
+        assertEquals(List.of("latents", "keys", "last"), told);
+        assertThrows(IllegalStateException.class, () -> latents.read(0, new float[9], 0)); // it is freed all the same
     }
 
     private static void assertClose(float[] expected, float[] found, float relative) {

@@ -8,6 +8,7 @@ import dev.gyre.attention.IndexQueries;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.reference.ReferenceIndexScorer;
@@ -26,7 +27,7 @@ class VectorIndexScorerTest {
     private static final double TOLERANCE = 1e-6;
 
     private final WorkerPool pool = new WorkerPool(2);
-    private final IndexScorer vector = new VectorProvider().indexScorer(pool);
+    private final IndexScorer vector = new VectorProvider().indexScorer(Resources.of(pool));
     private final IndexScorer reference = new ReferenceIndexScorer(pool);
     private final Random random = new Random(21);
 
@@ -154,7 +155,7 @@ class VectorIndexScorerTest {
             IndexQueries queries = queries(rows.rows(), 5, 130);
             float[] expected = score(vector, queries, scene, rows, 0, rows.rows(), 1300);
             for (WorkerPool other : new WorkerPool[] {one, three}) {
-                IndexScorer scorer = new VectorProvider().indexScorer(other);
+                IndexScorer scorer = new VectorProvider().indexScorer(Resources.of(other));
                 float[] found = score(scorer, queries, scene, rows, 0, rows.rows(), 1300);
                 assertSameBits(expected, 0, found, 0, expected.length, other.threads() + " threads");
             }

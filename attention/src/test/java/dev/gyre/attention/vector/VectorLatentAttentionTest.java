@@ -11,6 +11,7 @@ import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.MlaQueries;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.reference.ReferenceLatentAttention;
@@ -30,7 +31,7 @@ class VectorLatentAttentionTest {
         {1, 7, 2}, {3, 27, 6}, {5, 27, 64}, {4, 512, 2}, {5, 7, 6}, {1, 512, 64}, {64, 27, 2}, {3, 512, 64}};
 
     private final WorkerPool pool = new WorkerPool(2);
-    private final LatentAttention vector = new VectorProvider().latentAttention(pool);
+    private final LatentAttention vector = new VectorProvider().latentAttention(Resources.of(pool));
     private final LatentAttention reference = new ReferenceLatentAttention(pool);
     private final Random random = new Random(41);
 
@@ -259,7 +260,7 @@ class VectorLatentAttentionTest {
                 float[] sparse = sparse(vector, queries, scene, slots, rows.rows());
                 for (int threads = 1; threads <= 3; threads++) {
                     try (WorkerPool other = new WorkerPool(threads)) {
-                        LatentAttention attention = new VectorProvider().latentAttention(other);
+                        LatentAttention attention = new VectorProvider().latentAttention(Resources.of(other));
                         String what = threads + " threads, " + heads + " heads";
                         assertSameBits(dense, 0, dense(attention, queries, scene, rows), 0, dense.length, what);
                         assertSameBits(

@@ -7,6 +7,7 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.attention.TopK;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.PagePool;
 import dev.gyre.attention.cache.PageTable;
 import dev.gyre.attention.reference.ReferenceTopK;
@@ -27,7 +28,7 @@ class VectorTopKTest {
     private static final int UNTOUCHED = 0x5555_5555;
 
     private final WorkerPool pool = new WorkerPool(2);
-    private final TopK vector = new VectorProvider().topK(pool);
+    private final TopK vector = new VectorProvider().topK(Resources.of(pool));
     private final TopK reference = new ReferenceTopK(pool);
     private final Random random = new Random(31);
 
@@ -229,7 +230,7 @@ class VectorTopKTest {
         }
         Rows all = new Rows(content);
         try (WorkerPool other = new WorkerPool(threads)) {
-            TopK topk = new VectorProvider().topK(other);
+            TopK topk = new VectorProvider().topK(Resources.of(other));
             Selection expected = all.select(vector, 0, content.length, 600);
             assertArrayEquals(expected.positions(), all.select(topk, 0, content.length, 600).positions());
             for (int i = 0; i < content.length; i++) {

@@ -1,0 +1,12 @@
+package dev.gyre.attention.backend;
+
+/**
+ * A device that an implementation can run on.
+ *
+ * @param id what {@code --device} takes, for example {@code 0:0}
+ * @param name as its driver calls it
+ * @param type for example {@code GPU} or {@code CPU}
+ * @param memoryBytes its global memory
+ * @param backend what drives it, for example {@code OpenCL}
+ */
+public record Device(String id, String name, String type, long memoryBytes, String backend) {}

@@ -1,0 +1,137 @@
+package dev.gyre.tornado.kernels;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** Absorbed MLA over selected slots, on any device: a block serves one head of one row, with an online softmax. */
+public final class MlaKernels {
+    /** Threads of a block and tokens of a tile. */
+    public static final int BLOCK = 128;
+    /** The widest latent: four values for each thread. */
+    public static final int MOST_LATENT = 4 * BLOCK;
+    /** The widest row, latent and rotary key. */
+    public static final int MOST_WIDTH = 640;
+    /** Bytes of local memory. */
+    public static final int LOCAL_BYTES = (MOST_WIDTH + 2 * BLOCK) * Float.BYTES + BLOCK * Integer.BYTES;
+
+    private MlaKernels() {}
+
+    /**
+     * {@code out = softmax(scale q . c) c[:latent]} for every head. Slots out of range are ignored; a row without a valid
+     * one gives 0.
+     *
+     * @param meta rows, heads, latent, rope, k, slots of the cache, format
+     * @param factors the softmax scale
+     * @param slots {@code [rows, k]}
+     * @param q {@code [rows, heads, latent + rope]}
+     * @param bits latents in bf16 or FP8
+     * @param floats latents in f32, or the scales of FP8
+     * @param out {@code [rows, heads, latent]}
+     */
+    public static void kSparse(
+            KernelContext context,
+            IntArray meta,
+            FloatArray factors,
+            IntArray slots,
+            FloatArray q,
+            IntArray bits,
+            FloatArray floats,
+            FloatArray table,
+            FloatArray out) {
+        float[] query = context.allocateFloatLocalArray(640);
+        float[] weights = context.allocateFloatLocalArray(128);
+        float[] reduced = context.allocateFloatLocalArray(128);
+        int[] tokens = context.allocateIntLocalArray(128);
+        int heads = meta.get(1);
+        int latent = meta.get(2);
+        int rope = meta.get(3);
+        int k = meta.get(4);
+        int limit = meta.get(5);
+        int format = meta.get(6);
+        int task = context.groupIdx;
+        int thread = context.localIdx;
+        int row = task / heads;
+        boolean used = row < meta.get(0);
+        int width = latent + rope;
+        for (int d = thread; d < width; d += 128) {
+            query[d] = used ? q.get(task * width + d) * factors.get(0) : 0f;
+        }
+        float highest = -1e30f;
+        float total = 0f;
+        float a0 = 0f;
+        float a1 = 0f;
+        float a2 = 0f;
+        float a3 = 0f;
+        int count = used ? k : 0;
+        for (int start = 0; start < count; start += 128) {
+            context.localBarrier();
+            int slot = start + thread < k ? slots.get(row * k + start + thread) : -1;
+            boolean valid = slot >= 0 && slot < limit;
+            float score = -1e30f;
+            if (valid) {
+                float dot = 0f;
+                for (int d = 0; d < width; d++) {
+                    dot += query[d] * Decode.latent(bits, floats, table, format, latent, rope, slot, d);
+                }
+                score = dot;
+            }
+            tokens[thread] = valid ? slot : -1;
+            reduced[thread] = score;
+            context.localBarrier();
+            for (int half = 64; half > 0; half = half / 2) {
+                if (thread < half) {
+                    reduced[thread] = TornadoMath.max(reduced[thread], reduced[thread + half]);
+                }
+                context.localBarrier();
+            }
+            float before = highest;
+            highest = TornadoMath.max(before, reduced[0]);
+            context.localBarrier();
+            float weight = valid ? TornadoMath.exp(score - highest) : 0f;
+            weights[thread] = weight;
+            reduced[thread] = weight;
+            context.localBarrier();
+            for (int half = 64; half > 0; half = half / 2) {
+                if (thread < half) {
+                    reduced[thread] += reduced[thread + half];
+                }
+                context.localBarrier();
+            }
+            float correction = TornadoMath.exp(before - highest);
+            total = total * correction + reduced[0];
+            a0 = a0 * correction;
+            a1 = a1 * correction;
+            a2 = a2 * correction;
+            a3 = a3 * correction;
+            for (int i = 0; i < 128; i++) {
+                int token = tokens[i];
+                if (token >= 0) {
+                    float p = weights[i];
+                    a0 += thread < latent
+                            ? p * Decode.latent(bits, floats, table, format, latent, rope, token, thread) : 0f;
+                    a1 += thread + 128 < latent
+                            ? p * Decode.latent(bits, floats, table, format, latent, rope, token, thread + 128) : 0f;
+                    a2 += thread + 256 < latent
+                            ? p * Decode.latent(bits, floats, table, format, latent, rope, token, thread + 256) : 0f;
+                    a3 += thread + 384 < latent
+                            ? p * Decode.latent(bits, floats, table, format, latent, rope, token, thread + 384) : 0f;
+                }
+            }
+        }
+        float factor = total > 0f ? 1f / total : 0f;
+        if (used && thread < latent) {
+            out.set(task * latent + thread, a0 * factor);
+        }
+        if (used && thread + 128 < latent) {
+            out.set(task * latent + thread + 128, a1 * factor);
+        }
+        if (used && thread + 256 < latent) {
+            out.set(task * latent + thread + 256, a2 * factor);
+        }
+        if (used && thread + 384 < latent) {
+            out.set(task * latent + thread + 384, a3 * factor);
+        }
+    }
+}
