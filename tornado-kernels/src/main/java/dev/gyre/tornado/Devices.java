@@ -5,6 +5,7 @@ import dev.gyre.attention.backend.Device;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
+import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 import java.util.ArrayList;
@@ -52,6 +53,11 @@ final class Devices {
 
     static boolean isGpu(Device device) {
         return device.type().equals(TornadoDeviceType.GPU.name());
+    }
+
+    /** Whether TornadoVM compiles matrix instructions for the device: CUDA's, from compute capability 8.0 on. */
+    static boolean hasTensorCores(TornadoDevice device) {
+        return device.getTornadoVMBackend() == TornadoVMBackendType.CUDA;
     }
 
     /**

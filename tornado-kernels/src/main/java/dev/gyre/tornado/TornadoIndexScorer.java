@@ -33,7 +33,7 @@ final class TornadoIndexScorer implements IndexScorer {
             if (known) {
                 plan.close();
             }
-            plan = new ScorePlan(keys, queries, rows.longest()).start(device);
+            plan = new ScorePlan(keys, queries, rows.longest(), Devices.hasTensorCores(device)).start(device);
             plans.put(keys, plan);
             if (!known) {
                 keys.onClose(() -> plans.remove(keys).close());

@@ -28,7 +28,7 @@ final class TornadoLatentAttention implements LatentAttention {
             if (known) {
                 plan.close();
             }
-            plan = new LatentPlan(cache, queries, k).start(device);
+            plan = new LatentPlan(cache, queries, k, Devices.hasTensorCores(device)).start(device);
             plans.put(cache, plan);
             if (!known) {
                 cache.onClose(() -> plans.remove(cache).close());

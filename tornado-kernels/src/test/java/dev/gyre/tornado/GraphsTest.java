@@ -20,13 +20,13 @@ import java.util.List;
 
 /** Walks every graph without a device: TornadoVM itself reports none of these mistakes. */
 class GraphsTest {
-    private static List<KernelGraph> all(CacheDtype dtype) {
+    private static List<KernelGraph> all(CacheDtype dtype, boolean tensorCores) {
         List<KernelGraph> graphs = new ArrayList<>();
         try (KvCache cache = new KvCache(1, new CacheShape(512, 64, 128), dtype, 4096)) {
-            MlaQueries mla = new MlaQueries(new float[16 * 576], 16, 512, 64, 0.1f);
-            graphs.addAll(new LatentPlan(cache.latents(0), mla, 2048).graphs());
-            IndexQueries index = new IndexQueries(new float[64 * 128], new float[64], 64, 128, 2048);
-            graphs.addAll(new ScorePlan(cache.indexKeys(0), index, 4096).graphs());
+            MlaQueries mla = new MlaQueries(new float[0], 128, 512, 64, 0.1f);
+            graphs.addAll(new LatentPlan(cache.latents(0), mla, 2048, tensorCores).graphs());
+            IndexQueries index = new IndexQueries(new float[0], new float[0], 64, 128, 2048);
+            graphs.addAll(new ScorePlan(cache.indexKeys(0), index, 4096, tensorCores).graphs());
         }
         graphs.add(TornadoTopK.graph(1024, Rows.allocate(16, 4096), DeviceArrays.ints(4),
                 DeviceArrays.ints(16 * 4096), DeviceArrays.ints(16 * 2048), DeviceArrays.ints(16 * 2048)));
@@ -36,13 +36,18 @@ class GraphsTest {
     @Test
     void everyGraphCanRun() {
         for (CacheDtype dtype : CacheDtype.values()) {
-            List<KernelGraph> graphs = all(dtype);
-            assertEquals(7, graphs.size());
-            for (KernelGraph graph : graphs) {
-                assertEquals(List.of(), graph.complaints(), graph.name());
-                assertTrue(graph.deviceBytes() > 0);
+            for (boolean tensorCores : new boolean[] {false, true}) {
+                List<KernelGraph> graphs = all(dtype, tensorCores);
+                assertEquals(7, graphs.size());
+                for (KernelGraph graph : graphs) {
+                    assertEquals(List.of(), graph.complaints(), graph.name());
+                    assertTrue(graph.deviceBytes() > 0);
+                }
             }
         }
+        // the tensor cores' kernels must be among those that were walked
+        assertEquals(5, all(CacheDtype.BF16, true).get(1).calls().size());
+        assertEquals(512, all(CacheDtype.FP8_E4M3, true).get(4).calls().getFirst().grid().threads());
     }
 
     private static KernelGraph broken(int blocks, int threads, int localBytes, boolean sent) {

@@ -88,6 +88,11 @@ final class Scene implements AutoCloseable {
         return provider;
     }
 
+    /** Whether the device of these tests is one of CUDA's. */
+    static boolean hasTensorCores() {
+        return Devices.preferred().backend().equals("CUDA");
+    }
+
     static Resources resources(WorkerPool pool) {
         return Resources.of(pool);
     }

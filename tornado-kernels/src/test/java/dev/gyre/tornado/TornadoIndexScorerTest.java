@@ -37,6 +37,10 @@ class TornadoIndexScorerTest {
     }
 
     private void compare(Scene scene, QueryRows rows, IndexQueries queries) {
+        // on tensor cores queries are rounded to f16
+        boolean rounded = scene.cache.indexKeys(0).dtype() == CacheDtype.FP8_E4M3 && queries.heads() == 64
+                && Scene.hasTensorCores();
+        double tolerance = rounded ? 5e-3 : TOLERANCE;
         int stride = rows.longest() + 3;
         float[] expected = new float[rows.rows() * stride];
         float[] found = new float[rows.rows() * stride];
@@ -45,7 +49,7 @@ class TornadoIndexScorerTest {
         tornado.score(queries, scene.cache.indexKeys(0), rows, 0, rows.rows(), found, stride);
         for (int row = 0; row < rows.rows(); row++) {
             int end = row * stride + rows.visible(row);
-            Scene.assertClose(expected, found, row * stride, end, TOLERANCE, "row " + row);
+            Scene.assertClose(expected, found, row * stride, end, tolerance, "row " + row);
             for (int i = end; i < (row + 1) * stride; i++) {
                 assertEquals(Float.NaN, found[i], "beyond what row " + row + " sees");
             }

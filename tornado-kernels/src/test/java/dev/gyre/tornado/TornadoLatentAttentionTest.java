@@ -51,6 +51,10 @@ class TornadoLatentAttentionTest {
     }
 
     private void compare(Scene scene, MlaQueries queries, int[] slots, int rows, int k) {
+        compare(scene, queries, slots, rows, k, TOLERANCE);
+    }
+
+    private void compare(Scene scene, MlaQueries queries, int[] slots, int rows, int k, double tolerance) {
         int size = queries.heads() * queries.latent();
         float[] expected = new float[rows * size];
         float[] found = new float[rows * size];
@@ -58,7 +62,24 @@ class TornadoLatentAttentionTest {
         reference.sparse(queries, scene.cache.latents(0), slots, rows, k, expected);
         tornado.sparse(queries, scene.cache.latents(0), slots, rows, k, found);
         for (int row = 0; row < rows; row++) {
-            Scene.assertClose(expected, found, row * size, (row + 1) * size, TOLERANCE, "row " + row);
+            Scene.assertClose(expected, found, row * size, (row + 1) * size, tolerance, "row " + row);
+        }
+    }
+
+    /** What tensor cores serve where the device has them; there queries and weights are rounded to bf16. */
+    @ParameterizedTest
+    @EnumSource(CacheDtype.class)
+    void deepSeeksShape(CacheDtype dtype) {
+        boolean rounded = dtype == CacheDtype.BF16 && Scene.hasTensorCores();
+        try (Scene scene = new Scene(new CacheShape(512, 64, 0), dtype, 500, 13)) {
+            for (int rows : new int[] {1, 17}) {
+                for (int k : new int[] {1, 130, 257}) {
+                    int[] slots = slots(scene, rows, k);
+                    Arrays.fill(slots, 0, k, -1); // a row without a valid slot gives 0
+                    slots[0] = rows == 1 ? scene.tables.get(0).slot(7) : -1;
+                    compare(scene, queries(rows, 128, 512, 64), slots, rows, k, rounded ? 1e-2 : TOLERANCE);
+                }
+            }
         }
     }
 

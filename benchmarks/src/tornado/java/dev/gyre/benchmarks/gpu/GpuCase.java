@@ -16,7 +16,7 @@ import java.util.List;
  */
 final class GpuCase implements AutoCloseable {
     private static final int WARM_UP = 3;
-    private static final int RUNS = 9;
+    private static final int RUNS = Integer.getInteger("gyre.runs", 9);
 
     /** A kernel of the case, to be given its name in the graph. */
     interface Kernel {
@@ -28,7 +28,6 @@ final class GpuCase implements AutoCloseable {
     private final DevicePlan plan;
 
     /**
-     * @param registers see {@link DevicePlan}
      * @param resident arrays that are sent once
      * @param results arrays that come back when {@link #fetch} is called
      */
@@ -36,7 +35,6 @@ final class GpuCase implements AutoCloseable {
             TornadoDevice device,
             String name,
             int repeats,
-            int registers,
             List<Object> resident,
             List<Object> results,
             Kernel... kernels) {
@@ -50,7 +48,10 @@ final class GpuCase implements AutoCloseable {
         }
         timed.results(done).onDemand(results.toArray());
         this.results = results;
-        plan = new DevicePlan(device, List.of(timed), registers);
+        plan = new DevicePlan(device, List.of(timed));
+        if (!Boolean.getBoolean("gyre.nograph")) {
+            plan.captured();
+        }
     }
 
     /** Median seconds of one run of all kernels. */

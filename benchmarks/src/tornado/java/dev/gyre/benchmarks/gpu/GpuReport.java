@@ -7,7 +7,6 @@ import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.kernels.MmaMlaKernels;
 import dev.gyre.tornado.kernels.MmaScoreKernels;
 import dev.gyre.tornado.kernels.TopKKernels;
-import dev.gyre.tornado.kernels.WarpTopKKernels;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -96,13 +95,10 @@ public final class GpuReport {
         IntArray slots = new IntArray(rows * k);
         positions.init(Integer.MIN_VALUE);
         slots.init(Integer.MIN_VALUE);
-        try (GpuCase timed = new GpuCase(device, "topk", 10, 64,
+        try (GpuCase timed = new GpuCase(device, "topk", 10,
                 List.of(meta, visible, tables, scores, positions, slots), List.of(positions, slots),
-                id -> length <= WarpTopKKernels.MOST_SCORES
-                        ? Call.of(id, rows, WarpTopKKernels.THREADS, WarpTopKKernels.LOCAL_BYTES)
-                                .kernel(WarpTopKKernels::kTopK, meta, visible, tables, scores, positions, slots)
-                        : Call.of(id, rows, 1024, TopKKernels.LOCAL_BYTES)
-                                .kernel(TopKKernels::kTopK, meta, visible, tables, scores, positions, slots))) {
+                id -> Call.of(id, rows, TopKKernels.MOST_BLOCK, TopKKernels.LOCAL_BYTES)
+                        .kernel(TopKKernels::kTopK, meta, visible, tables, scores, positions, slots))) {
             double seconds = timed.seconds();
             timed.fetch();
             int wrong = 0;
@@ -125,7 +121,7 @@ public final class GpuReport {
     private void scores(int rows, int length) {
         int shares = Integer.getInteger("r.shares", 8);
         int pages = rows * length / 64;
-        IntArray meta = IntArray.fromElements(rows, length, length / 64, shares);
+        IntArray meta = IntArray.fromElements(rows, length, length / 64, shares, 0);
         IntArray visible = new IntArray(rows);
         IntArray tables = new IntArray(pages);
         for (int i = 0; i < pages; i++) {
@@ -141,14 +137,15 @@ public final class GpuReport {
             scales.set(i, 1f / (16 << i % 4));
         }
         float[] q = normal(rows * 64 * 128, 8);
-        IntArray queries = packIndexQueries(q, rows);
+        IntArray queries = new IntArray(rows * MmaScoreKernels.PACKED_INTS);
+        MmaScoreKernels.pack(q, 0, rows, queries);
         float[] w = normal(rows * 64, 9);
         FloatArray weights = FloatArray.fromArray(w);
         FloatArray scratch = new FloatArray(rows * shares * 128 * 64);
         scratch.init(Float.NaN);
         IntArray scores = new IntArray(rows * length);
         scores.init(Float.floatToRawIntBits(Float.NaN));
-        try (GpuCase timed = new GpuCase(device, "scores", 5, Integer.getInteger("r.scores", 168),
+        try (GpuCase timed = new GpuCase(device, "scores", 5, 
                 List.of(meta, visible, tables, queries, weights, keys, scales, scratch, scores), List.of(scores),
                 id -> Call.of(id, rows * shares, MmaScoreKernels.THREADS, MmaScoreKernels.LOCAL_BYTES)
                         .kernel(MmaScoreKernels::kScores,
@@ -184,22 +181,9 @@ public final class GpuReport {
         }
     }
 
-    /** As {@link MmaScoreKernels#kScores} wants them. */
-    private static IntArray packIndexQueries(float[] q, int rows) {
-        int[] order = {0, 2, 1, 3};
-        IntArray packed = new IntArray(rows * 4096);
-        for (int i = 0; i < packed.getSize(); i++) {
-            int head = i / 64 % 8 * 8 + i % 4 * 2;
-            int d = i % 4096 / 512 * 16 + i / 4 % 16 / 4 * 4 + order[i / 4 % 4];
-            int at = (i / 4096 * 64 + head) * 128 + d;
-            packed.set(i, Float.floatToFloat16(q[at]) & 0xffff | Float.floatToFloat16(q[at + 128]) << 16);
-        }
-        return packed;
-    }
-
     private void mla(int rows, int k) {
         int pool = 1 << 20;
-        IntArray meta = IntArray.fromElements(rows, k, pool);
+        IntArray meta = IntArray.fromElements(rows, k, pool, 0);
         FloatArray factors = FloatArray.fromElements(0.04f);
         IntArray latents = new IntArray(pool * 288);
         float[] some = normal(1 << 20, 10);
@@ -210,7 +194,7 @@ public final class GpuReport {
         FloatArray queries = FloatArray.fromArray(q);
         IntArray packed = new IntArray(rows * 36_864);
         FloatArray scores = DeviceArrays.floats(rows * k * 128);
-        FloatArray highest = DeviceArrays.floats(rows * k / 128 * 2 * 128);
+        FloatArray highest = DeviceArrays.floats(rows * k / 128 * 4 * 128);
         IntArray weights = new IntArray(rows * k * 64);
         FloatArray sums = DeviceArrays.floats(rows * k / 128 * 2 * 128);
         FloatArray out = new FloatArray(rows * 128 * 512);
@@ -220,19 +204,20 @@ public final class GpuReport {
         sums.init(Float.NaN);
         out.init(Float.NaN);
         packed.init(-1);
-        GpuCase.Kernel pack = id -> Call.of(id, rows * 144, 256, 0).kernel(MmaMlaKernels::kPackQueries, meta, queries, packed);
-        GpuCase.Kernel scoring = id -> Call.of(id, rows * k / 128, 256, MmaMlaKernels.PRODUCT_BYTES)
+        GpuCase.Kernel pack = id -> Call.of(id, rows * MmaMlaKernels.PACKED_INTS / 256, 256, MmaMlaKernels.PACK_BYTES)
+                .kernel(MmaMlaKernels::kPackQueries, meta, queries, packed);
+        GpuCase.Kernel scoring = id -> Call.of(id, rows * k / 128, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
                 .kernel(MmaMlaKernels::kScores, meta, slots, packed, latents, scores, highest);
         GpuCase.Kernel weighing = id -> Call.of(id, rows * k / 128, 256, MmaMlaKernels.WEIGHTS_BYTES)
                 .kernel(MmaMlaKernels::kWeights, meta, factors, slots, scores, highest, weights, sums);
-        GpuCase.Kernel summing = id -> Call.of(id, rows * 4, 256, MmaMlaKernels.PRODUCT_BYTES)
+        GpuCase.Kernel summing = id -> Call.of(id, rows * 4, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
                 .kernel(MmaMlaKernels::kSums, meta, slots, weights, latents, out);
         GpuCase.Kernel dividing = id -> Call.of(id, rows * 128, 128, 0)
                 .kernel(MmaMlaKernels::kDivide, meta, sums, out);
         List<Object> arrays = List.of(meta, factors, latents, slots, queries, packed, scores, highest, weights, sums, out);
         double flops = 2.0 * rows * 128 * k * (576 + 512);
         double bytes = rows * (double) k * 1152;
-        try (GpuCase timed = new GpuCase(device, "mla", 3, Integer.getInteger("r.mla", 128), arrays, List.of(out), pack, scoring, weighing, summing, dividing)) {
+        try (GpuCase timed = new GpuCase(device, "mla", 3, arrays, List.of(out), pack, scoring, weighing, summing, dividing)) {
             double seconds = timed.seconds();
             timed.fetch();
             double worst = 0;
@@ -247,7 +232,7 @@ public final class GpuReport {
                     String.format(Locale.ROOT, "error %.1e, %d missing", worst, missing));
         }
         for (GpuCase.Kernel kernel : List.of(pack, scoring, weighing, summing, dividing)) {
-            try (GpuCase timed = new GpuCase(device, "part", 5, Integer.getInteger("r.mla", 128), arrays, List.of(), kernel)) {
+            try (GpuCase timed = new GpuCase(device, "part", 5, arrays, List.of(), kernel)) {
                 row("  " + kernel.named("x").grid(), timed.seconds(), flops / 2, bytes, "");
             }
         }

@@ -25,19 +25,41 @@ public final class MmaScoreKernels {
     /** Keys of a tile: two pages. */
     public static final int TILE = 128;
     /** Threads of a block. */
-    public static final int THREADS = 256;
+    public static final int THREADS = 512;
     /** Bytes of local memory of {@link #kScores}. */
-    public static final int LOCAL_BYTES = (4096 + 4096) * Integer.BYTES;
+    public static final int LOCAL_BYTES = (8192 + 4096) * Integer.BYTES;
+
+    /** Ints of a row's packed queries. */
+    public static final int PACKED_INTS = HEADS * DIM / 2;
 
     private MmaScoreKernels() {}
 
     /**
+     * Queries of some rows as {@link #kScores} reads them.
+     *
+     * @param q {@code [.., 64, 128]}
+     * @param from first row
+     * @param packed {@code [rows][8][8][16][4]} ints: steps of 16 dimensions (of every four in the order 0, 2, 1, 3), tiles of
+     *     8 heads, dimensions, f16 pairs of heads
+     */
+    public static void pack(float[] q, int from, int rows, IntArray packed) {
+        for (int i = 0; i < rows * PACKED_INTS; i++) {
+            int head = i / 64 % 8 * 8 + i % 4 * 2;
+            int four = i % PACKED_INTS / 512 * 16 + i / 4 % 16 / 4 * 4;
+            int place = i / 4 % 4;
+            int d = four + (place == 1 ? 2 : place == 2 ? 1 : place);
+            int at = ((from + i / PACKED_INTS) * HEADS + head) * DIM + d;
+            packed.set(i, Float.floatToFloat16(q[at]) & 0xffff | Float.floatToFloat16(q[at + DIM]) << 16);
+        }
+    }
+
+    /**
      * Scores of every token that a row sees, as bits of f32. {@code meta[3]} blocks share a row, each with a scratch area.
      *
-     * @param meta rows, row stride of the scores, row stride of the page tables, blocks of a row
+     * @param meta rows, row stride of the scores, row stride of the page tables, blocks of a row, 0
      * @param visible {@code [rows]}
      * @param tables {@code [rows, stride]}: pages of a row's sequence
-     * @param queries {@code [rows][8][8][16][4]} ints: f16 pairs of heads, steps of 16 dimensions in the order above
+     * @param queries as {@link #pack} makes them
      * @param weights {@code [rows, 64]}
      * @param keys {@code [pages, 64, 32]}: four FP8 codes an int
      * @param scales {@code [pages, 64]}
@@ -55,7 +77,7 @@ public final class MmaScoreKernels {
             FloatArray scales,
             FloatArray scratch,
             IntArray scores) {
-        int[] left = context.allocateIntLocalArray(4096);
+        int[] left = context.allocateIntLocalArray(8192);
         int[] right = context.allocateIntLocalArray(4096);
         int thread = context.localIdx;
         int lane = thread & 31;
@@ -64,113 +86,128 @@ public final class MmaScoreKernels {
         int shares = meta.get(3);
         int row = group / shares;
         int seen = visible.get(row);
+        int pages = row * meta.get(2);
         float w0 = weights.get(row * 64 + lane) * 256f;
         float w1 = weights.get(row * 64 + 32 + lane) * 256f;
-        for (int u = 0; u < 16; u++) {
-            right[u * 256 + thread] = queries.get(row * 4096 + u * 256 + thread);
+        for (int u = 0; u < 8; u++) {
+            right[u * 512 + thread] = queries.get(row * 4096 + u * 512 + thread);
         }
-        int leftWarp = (warp / 2) * 2 * 512;
+        // a warp reads eight keys of four ints; an int becomes two of the tile
+        int leftWarp = (warp / 2) * 512;
         int rightWarp = (warp % 2) * 4 * 256;
+        int fillKey = warp * 8 + lane / 4;
         int fillTile = (warp / 2) * 128 + (warp % 2 * 8 + lane / 4) * 8 + lane % 4 * 2;
-        for (int tile = group % shares; tile * 128 < seen; tile += shares) {
-            int page0 = tables.get(row * meta.get(2) + tile * 2);
-            int page1 = tile * 128 + 64 < seen ? tables.get(row * meta.get(2) + tile * 2 + 1) : page0;
+        int tile = group % shares;
+        int last = (seen - 1) / 64;
+        int page = tables.get(pages + Math.min(tile * 2 + fillKey / 64, Math.max(last, 0)));
+        int from = (page * 64 + fillKey % 64) * 32 + lane % 4;
+        int v0 = keys.get(from + 0);
+        int v1 = keys.get(from + 4);
+        int v2 = keys.get(from + 8);
+        int v3 = keys.get(from + 12);
+        int v4 = keys.get(from + 16);
+        int v5 = keys.get(from + 20);
+        int v6 = keys.get(from + 24);
+        int v7 = keys.get(from + 28);
+        while (tile * 128 < seen) {
             float[] c00 = context.mmaFragment(0f);
             float[] c01 = context.mmaFragment(0f);
             float[] c02 = context.mmaFragment(0f);
             float[] c03 = context.mmaFragment(0f);
-            float[] c10 = context.mmaFragment(0f);
-            float[] c11 = context.mmaFragment(0f);
-            float[] c12 = context.mmaFragment(0f);
-            float[] c13 = context.mmaFragment(0f);
-            for (int half = 0; half < 2; half++) {
-                // a warp reads eight keys of four ints; an int becomes two of the tile
-                int from0 = (page0 * 64 + warp * 8 + lane / 4) * 32 + half * 16 + lane % 4;
-                int from1 = (page1 * 64 + warp * 8 + lane / 4) * 32 + half * 16 + lane % 4;
-                int v0 = keys.get(from0 + 0);
-                int v1 = keys.get(from0 + 4);
-                int v2 = keys.get(from0 + 8);
-                int v3 = keys.get(from0 + 12);
-                int v4 = keys.get(from1 + 0);
-                int v5 = keys.get(from1 + 4);
-                int v6 = keys.get(from1 + 8);
-                int v7 = keys.get(from1 + 12);
-                left[0 + fillTile] = Decode.evenHalves(v0);
-                left[0 + fillTile + 1] = Decode.oddHalves(v0);
-                left[1024 + fillTile] = Decode.evenHalves(v1);
-                left[1024 + fillTile + 1] = Decode.oddHalves(v1);
-                left[2048 + fillTile] = Decode.evenHalves(v2);
-                left[2048 + fillTile + 1] = Decode.oddHalves(v2);
-                left[3072 + fillTile] = Decode.evenHalves(v3);
-                left[3072 + fillTile + 1] = Decode.oddHalves(v3);
-                left[512 + fillTile] = Decode.evenHalves(v4);
-                left[512 + fillTile + 1] = Decode.oddHalves(v4);
-                left[1536 + fillTile] = Decode.evenHalves(v5);
-                left[1536 + fillTile + 1] = Decode.oddHalves(v5);
-                left[2560 + fillTile] = Decode.evenHalves(v6);
-                left[2560 + fillTile + 1] = Decode.oddHalves(v6);
-                left[3584 + fillTile] = Decode.evenHalves(v7);
-                left[3584 + fillTile + 1] = Decode.oddHalves(v7);
-                context.localBarrier();
-                for (int part = 0; part < 4; part++) {
-                    int leftAt = part * 4096 + leftWarp;
-                    int rightAt = half * 8192 + part * 2048 + rightWarp;
-                    HalfFloat[] a0 = context.mmaLoadA(left, 16, leftAt + 0);
-                    HalfFloat[] a1 = context.mmaLoadA(left, 16, leftAt + 512);
-                    HalfFloat[] b0 = context.mmaLoadB(right, 16, rightAt + 0);
-                    c00 = context.mma(a0, b0, c00, MMAShape.M16N8K16);
-                    c10 = context.mma(a1, b0, c10, MMAShape.M16N8K16);
-                    HalfFloat[] b1 = context.mmaLoadB(right, 16, rightAt + 256);
-                    c01 = context.mma(a0, b1, c01, MMAShape.M16N8K16);
-                    c11 = context.mma(a1, b1, c11, MMAShape.M16N8K16);
-                    HalfFloat[] b2 = context.mmaLoadB(right, 16, rightAt + 512);
-                    c02 = context.mma(a0, b2, c02, MMAShape.M16N8K16);
-                    c12 = context.mma(a1, b2, c12, MMAShape.M16N8K16);
-                    HalfFloat[] b3 = context.mmaLoadB(right, 16, rightAt + 768);
-                    c03 = context.mma(a0, b3, c03, MMAShape.M16N8K16);
-                    c13 = context.mma(a1, b3, c13, MMAShape.M16N8K16);
-                }
-                context.localBarrier();
+            left[0 + fillTile] = Decode.evenHalves(v0);
+            left[0 + fillTile + 1] = Decode.oddHalves(v0);
+            left[1024 + fillTile] = Decode.evenHalves(v1);
+            left[1024 + fillTile + 1] = Decode.oddHalves(v1);
+            left[2048 + fillTile] = Decode.evenHalves(v2);
+            left[2048 + fillTile + 1] = Decode.oddHalves(v2);
+            left[3072 + fillTile] = Decode.evenHalves(v3);
+            left[3072 + fillTile + 1] = Decode.oddHalves(v3);
+            left[4096 + fillTile] = Decode.evenHalves(v4);
+            left[4096 + fillTile + 1] = Decode.oddHalves(v4);
+            left[5120 + fillTile] = Decode.evenHalves(v5);
+            left[5120 + fillTile + 1] = Decode.oddHalves(v5);
+            left[6144 + fillTile] = Decode.evenHalves(v6);
+            left[6144 + fillTile + 1] = Decode.oddHalves(v6);
+            left[7168 + fillTile] = Decode.evenHalves(v7);
+            left[7168 + fillTile + 1] = Decode.oddHalves(v7);
+            context.localBarrier();
+            // read anew for every tile, or the compiler keeps the addresses of all parts in registers
+            int zero = meta.get(4);
+            for (int part = zero; part < 8; part++) {
+                int leftAt = part * 4096 + leftWarp;
+                int rightAt = part * 2048 + rightWarp;
+                HalfFloat[] a0 = context.mmaLoadA(left, 16, leftAt + 0);
+                HalfFloat[] b0 = context.mmaLoadB(right, 16, rightAt + 0);
+                c00 = context.mma(a0, b0, c00, MMAShape.M16N8K16);
+                HalfFloat[] b1 = context.mmaLoadB(right, 16, rightAt + 256);
+                c01 = context.mma(a0, b1, c01, MMAShape.M16N8K16);
+                HalfFloat[] b2 = context.mmaLoadB(right, 16, rightAt + 512);
+                c02 = context.mma(a0, b2, c02, MMAShape.M16N8K16);
+                HalfFloat[] b3 = context.mmaLoadB(right, 16, rightAt + 768);
+                c03 = context.mma(a0, b3, c03, MMAShape.M16N8K16);
             }
-            int storeRow = group * 128 + (warp / 2) * 32;
+            // the next tile's keys are on their way while this tile's scores are stored and read
+            int key = warp * 8;
+            int scorePage = tables.get(pages + Math.min(tile * 2 + key / 64, last));
+            int nextTile = tile + shares;
+            page = tables.get(pages + Math.min(nextTile * 2 + fillKey / 64, last));
+            from = (page * 64 + fillKey % 64) * 32 + lane % 4;
+            v0 = keys.get(from + 0);
+            v1 = keys.get(from + 4);
+            v2 = keys.get(from + 8);
+            v3 = keys.get(from + 12);
+            v4 = keys.get(from + 16);
+            v5 = keys.get(from + 20);
+            v6 = keys.get(from + 24);
+            v7 = keys.get(from + 28);
+            int storeRow = group * 128 + (warp / 2) * 16;
             int storeColumn = (warp % 2) * 32;
             context.mmaStore(c00, scratch, storeRow + 0, storeColumn + 0, 64);
             context.mmaStore(c01, scratch, storeRow + 0, storeColumn + 8, 64);
             context.mmaStore(c02, scratch, storeRow + 0, storeColumn + 16, 64);
             context.mmaStore(c03, scratch, storeRow + 0, storeColumn + 24, 64);
-            context.mmaStore(c10, scratch, storeRow + 16, storeColumn + 0, 64);
-            context.mmaStore(c11, scratch, storeRow + 16, storeColumn + 8, 64);
-            context.mmaStore(c12, scratch, storeRow + 16, storeColumn + 16, 64);
-            context.mmaStore(c13, scratch, storeRow + 16, storeColumn + 24, 64);
             context.globalBarrier();
-            for (int i = 0; i < 16; i += 4) {
-                int key = warp * 16 + i;
-                int at = (group * 128 + key) * 64 + lane;
-                float x0 = scratch.get(at + 0);
-                float y0 = scratch.get(at + 32);
-                float x1 = scratch.get(at + 64);
-                float y1 = scratch.get(at + 96);
-                float x2 = scratch.get(at + 128);
-                float y2 = scratch.get(at + 160);
-                float x3 = scratch.get(at + 192);
-                float y3 = scratch.get(at + 224);
-                float sum0 = context.simdSum(TornadoMath.max(x0, 0f) * w0 + TornadoMath.max(y0, 0f) * w1);
-                float sum1 = context.simdSum(TornadoMath.max(x1, 0f) * w0 + TornadoMath.max(y1, 0f) * w1);
-                float sum2 = context.simdSum(TornadoMath.max(x2, 0f) * w0 + TornadoMath.max(y2, 0f) * w1);
-                float sum3 = context.simdSum(TornadoMath.max(x3, 0f) * w0 + TornadoMath.max(y3, 0f) * w1);
-                float low = (lane & 1) == 0 ? sum0 : sum1;
-                float high = (lane & 1) == 0 ? sum2 : sum3;
-                float sum = lane < 2 ? low : high;
-                int mine = key + lane;
-                int position = tile * 128 + mine;
-                if (lane < 4) {
-                    if (position < seen) {
-                        int page = mine < 64 ? page0 : page1;
-                        scores.set(row * meta.get(1) + position,
-                                Float.floatToRawIntBits(sum * scales.get(page * 64 + mine % 64)));
-                    }
+            int at = (group * 128 + key) * 64 + lane;
+            float x0 = scratch.get(at + 0);
+            float y0 = scratch.get(at + 32);
+            float x1 = scratch.get(at + 64);
+            float y1 = scratch.get(at + 96);
+            float x2 = scratch.get(at + 128);
+            float y2 = scratch.get(at + 160);
+            float x3 = scratch.get(at + 192);
+            float y3 = scratch.get(at + 224);
+            float x4 = scratch.get(at + 256);
+            float y4 = scratch.get(at + 288);
+            float x5 = scratch.get(at + 320);
+            float y5 = scratch.get(at + 352);
+            float x6 = scratch.get(at + 384);
+            float y6 = scratch.get(at + 416);
+            float x7 = scratch.get(at + 448);
+            float y7 = scratch.get(at + 480);
+            float s0 = context.simdSum(TornadoMath.max(x0, 0f) * w0 + TornadoMath.max(y0, 0f) * w1);
+            float s1 = context.simdSum(TornadoMath.max(x1, 0f) * w0 + TornadoMath.max(y1, 0f) * w1);
+            float s2 = context.simdSum(TornadoMath.max(x2, 0f) * w0 + TornadoMath.max(y2, 0f) * w1);
+            float s3 = context.simdSum(TornadoMath.max(x3, 0f) * w0 + TornadoMath.max(y3, 0f) * w1);
+            float s4 = context.simdSum(TornadoMath.max(x4, 0f) * w0 + TornadoMath.max(y4, 0f) * w1);
+            float s5 = context.simdSum(TornadoMath.max(x5, 0f) * w0 + TornadoMath.max(y5, 0f) * w1);
+            float s6 = context.simdSum(TornadoMath.max(x6, 0f) * w0 + TornadoMath.max(y6, 0f) * w1);
+            float s7 = context.simdSum(TornadoMath.max(x7, 0f) * w0 + TornadoMath.max(y7, 0f) * w1);
+            float s = s0;
+            s = lane == 1 ? s1 : s;
+            s = lane == 2 ? s2 : s;
+            s = lane == 3 ? s3 : s;
+            s = lane == 4 ? s4 : s;
+            s = lane == 5 ? s5 : s;
+            s = lane == 6 ? s6 : s;
+            s = lane == 7 ? s7 : s;
+            int position = tile * 128 + key + lane;
+            if (lane < 8) {
+                if (position < seen) {
+                    scores.set(row * meta.get(1) + position,
+                            Float.floatToRawIntBits(s * scales.get(scorePage * 64 + key % 64 + lane)));
                 }
             }
+            tile = nextTile;
             context.globalBarrier();
         }
     }

@@ -26,6 +26,12 @@ public final class TopKKernels {
         return magnitude > 0x7f800000 ? -0x7fffffff : ordered;
     }
 
+    /** A score of the row at {@code base}, ordered; below all scores where the row has ended. */
+    private static int load(IntArray scores, int base, int i, int n) {
+        int bits = scores.get(base + Math.min(i, n - 1));
+        return i < n ? order(bits) : -0x7fffffff - 1;
+    }
+
     /**
      * Selects the best k of what each row sees: higher score first, of equal scores the lower position.
      *
@@ -65,11 +71,22 @@ public final class TopKKernels {
             int c1 = 0;
             int c2 = 0;
             int c3 = 0;
-            for (int i = thread; i < n; i += block) {
-                int value = order(scores.get(base + i));
-                c1 += value >= t1 ? 1 : 0;
-                c2 += value >= t2 ? 1 : 0;
-                c3 += value >= t3 ? 1 : 0;
+            // eight loads in flight: a thread that waits for each in turn spends its time waiting
+            for (int i = thread; i < n; i += 8 * block) {
+                int v0 = load(scores, base, i, n);
+                int v1 = load(scores, base, i + block, n);
+                int v2 = load(scores, base, i + 2 * block, n);
+                int v3 = load(scores, base, i + 3 * block, n);
+                int v4 = load(scores, base, i + 4 * block, n);
+                int v5 = load(scores, base, i + 5 * block, n);
+                int v6 = load(scores, base, i + 6 * block, n);
+                int v7 = load(scores, base, i + 7 * block, n);
+                c1 += (v0 >= t1 ? 1 : 0) + (v1 >= t1 ? 1 : 0) + (v2 >= t1 ? 1 : 0) + (v3 >= t1 ? 1 : 0)
+                        + (v4 >= t1 ? 1 : 0) + (v5 >= t1 ? 1 : 0) + (v6 >= t1 ? 1 : 0) + (v7 >= t1 ? 1 : 0);
+                c2 += (v0 >= t2 ? 1 : 0) + (v1 >= t2 ? 1 : 0) + (v2 >= t2 ? 1 : 0) + (v3 >= t2 ? 1 : 0)
+                        + (v4 >= t2 ? 1 : 0) + (v5 >= t2 ? 1 : 0) + (v6 >= t2 ? 1 : 0) + (v7 >= t2 ? 1 : 0);
+                c3 += (v0 >= t3 ? 1 : 0) + (v1 >= t3 ? 1 : 0) + (v2 >= t3 ? 1 : 0) + (v3 >= t3 ? 1 : 0)
+                        + (v4 >= t3 ? 1 : 0) + (v5 >= t3 ? 1 : 0) + (v6 >= t3 ? 1 : 0) + (v7 >= t3 ? 1 : 0);
             }
             local1[thread] = c1;
             local2[thread] = c2;

@@ -1,0 +1,82 @@
+"""The same operations composed from PyTorch's, on the same GPU: what the kernels are compared with.
+
+Prints a Markdown table. Each case is timed as it is written and through torch.compile, and the better one counts; a
+compiled case must agree with the plain one.
+"""
+import statistics
+import torch
+
+device = torch.device("cuda")
+
+
+def milliseconds(run):
+    for _ in range(5):
+        run()
+    times = []
+    for _ in range(20):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(end))
+    return statistics.median(times)
+
+
+def row(name, function, *arguments, tolerance=2e-2):
+    plain = milliseconds(lambda: function(*arguments))
+    compiled = float("nan")
+    try:
+        faster = torch.compile(function)
+        expected, found = function(*arguments), faster(*arguments)
+        if expected.is_floating_point():
+            error = ((found.float() - expected.float()).norm() / expected.float().norm()).item()
+            assert error < tolerance, error
+        compiled = milliseconds(lambda: faster(*arguments))
+    except Exception as failure:  # a case that does not compile is still timed as it is
+        print("torch.compile:", name, str(failure).splitlines()[0][:120])
+    best = min(value for value in (plain, compiled) if value == value)
+    print(f"| {name} | {plain * 1e3:.0f} us | {compiled * 1e3:.0f} us | {best * 1e3:.0f} us |", flush=True)
+
+
+def sparse_mla(q, pool, slots):
+    rows = pool[slots]  # [rows, k, 576]
+    scores = torch.matmul(q, rows.transpose(1, 2)) * 0.04
+    return torch.matmul(torch.softmax(scores.float(), -1).to(q.dtype), rows[..., :512])
+
+
+def index_scores(q, keys, scales, w):
+    dots = torch.matmul(q, keys.to(q.dtype).transpose(1, 2))  # [rows, heads, tokens]
+    return (torch.relu(dots) * w[..., None]).sum(1) * scales
+
+
+def main():
+    torch.manual_seed(1)
+    print(torch.cuda.get_device_name(), "PyTorch", torch.__version__)
+    a = torch.randn(8192, 8192, device=device, dtype=torch.float16)
+    b = torch.randn(8192, 8192, device=device, dtype=torch.float16)
+    print(f"f16 matrix product: {2 * 8192**3 / milliseconds(lambda: a @ b) / 1e9:.0f} TFLOP/s")
+    big = torch.empty(1 << 32, device=device, dtype=torch.uint8)
+    other = torch.empty_like(big)
+    print(f"copy: {2 * big.numel() / milliseconds(lambda: other.copy_(big)) / 1e6:.0f} GB/s")
+    del big, other, a, b
+    print("| case | eager | compiled | best |\n|---|---|---|---|")
+
+    scores = torch.relu(torch.randn(128, 32768, device=device))
+    row("top-k 2048, 128 rows x 32768", lambda s: torch.topk(s, 2048).indices, scores)
+
+    keys = torch.randn(128, 32768, 128, device=device, dtype=torch.bfloat16).to(torch.float8_e4m3fn)
+    scales = torch.rand(128, 32768, device=device)
+    q = torch.randn(128, 64, 128, device=device, dtype=torch.bfloat16)
+    w = torch.randn(128, 64, device=device, dtype=torch.bfloat16)
+    row("index scores, 128 x 32768, FP8", index_scores, q, keys, scales, w)
+    del keys, scales, q, w
+
+    pool = torch.randn(1 << 20, 576, device=device, dtype=torch.bfloat16)
+    for rows in (1, 16, 128):
+        q = torch.randn(rows, 128, 576, device=device, dtype=torch.bfloat16)
+        slots = torch.randint(0, 1 << 20, (rows, 2048), device=device)
+        row(f"sparse MLA, {rows} rows, top 2048", sparse_mla, q, pool, slots)
+
+
+main()

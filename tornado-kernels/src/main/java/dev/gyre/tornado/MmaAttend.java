@@ -1,0 +1,92 @@
+package dev.gyre.tornado;
+
+import dev.gyre.attention.MlaQueries;
+import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.attention.cache.LatentCache;
+import dev.gyre.tornado.graph.Call;
+import dev.gyre.tornado.graph.DeviceArrays;
+import dev.gyre.tornado.graph.KernelGraph;
+import dev.gyre.tornado.kernels.MmaMlaKernels;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Attention with {@link MmaMlaKernels}: DeepSeek-V3.2's shape and bf16 caches on NVIDIA's tensor cores. Queries and
+ * weights are rounded to bf16 too, as FlashMLA does; sums are in f32.
+ */
+final class MmaAttend implements LatentAttend {
+    private final int rows;
+    private final int k;
+    private final IntArray meta = DeviceArrays.ints(4);
+    private final FloatArray factors = DeviceArrays.floats(1);
+    private final IntArray selected;
+    private final FloatArray queries;
+    private final FloatArray out;
+
+    /** @param most the longest selection */
+    MmaAttend(int rows, int most) {
+        this.rows = rows;
+        k = Math.ceilDiv(most, MmaMlaKernels.TILE) * MmaMlaKernels.TILE;
+        selected = DeviceArrays.ints(Math.multiplyExact(rows, k));
+        queries = DeviceArrays.floats(rows * MmaMlaKernels.HEADS * MmaMlaKernels.WIDTH);
+        out = DeviceArrays.floats(rows * MmaMlaKernels.HEADS * MmaMlaKernels.LATENT);
+    }
+
+    /** Whether the kernels are made for this; they run on CUDA devices alone. */
+    static boolean serves(MlaQueries shape, LatentCache cache) {
+        return cache.dtype() == CacheDtype.BF16
+                && shape.heads() == MmaMlaKernels.HEADS
+                && shape.latent() == MmaMlaKernels.LATENT
+                && shape.rope() == MmaMlaKernels.ROPE;
+    }
+
+    @Override
+    public int rows() {
+        return rows;
+    }
+
+    @Override
+    public KernelGraph graph(PageMirror mirror) {
+        int tiles = rows * k / MmaMlaKernels.TILE;
+        IntArray packed = DeviceArrays.ints(rows * MmaMlaKernels.PACKED_INTS);
+        FloatArray scores = DeviceArrays.floats(Math.multiplyExact(rows * k, MmaMlaKernels.HEADS));
+        FloatArray highest = DeviceArrays.floats(tiles * 4 * MmaMlaKernels.HEADS);
+        IntArray weights = DeviceArrays.ints(rows * k * MmaMlaKernels.HEADS / 2);
+        FloatArray sums = DeviceArrays.floats(tiles * 2 * MmaMlaKernels.HEADS);
+        IntArray latents = mirror.ints();
+        FloatArray unused = mirror.floats();
+        return new KernelGraph("attend" + rows)
+                .from(PageMirror.GRAPH, latents, unused)
+                .once(packed, scores, highest, weights, sums, out)
+                .always(meta, factors, selected, queries)
+                .then(Call.of("pack", rows * MmaMlaKernels.PACKED_INTS / 256, 256, MmaMlaKernels.PACK_BYTES)
+                        .kernel(MmaMlaKernels::kPackQueries, meta, queries, packed))
+                .then(Call.of("scores", tiles, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
+                        .kernel(MmaMlaKernels::kScores, meta, selected, packed, latents, scores, highest))
+                .then(Call.of("weights", tiles, MmaMlaKernels.WEIGHT_THREADS, MmaMlaKernels.WEIGHTS_BYTES)
+                        .kernel(MmaMlaKernels::kWeights, meta, factors, selected, scores, highest, weights, sums))
+                .then(Call.of("sums", rows * 4, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
+                        .kernel(MmaMlaKernels::kSums, meta, selected, weights, latents, out))
+                .then(Call.of("divide", rows * MmaMlaKernels.HEADS, 128, 0)
+                        .kernel(MmaMlaKernels::kDivide, meta, sums, out))
+                .results(out);
+    }
+
+    @Override
+    public void set(MlaQueries asked, int[] slots, int from, int count, int asking, int cacheSlots) {
+        int[] values = {rows, k, cacheSlots, 0};
+        DeviceArrays.copy(values, 0, meta, 0, values.length);
+        factors.set(0, asked.scale());
+        selected.init(-1); // also the places behind a shorter selection, and rows that this call does not have
+        for (int row = 0; row < count; row++) {
+            DeviceArrays.copy(slots, (from + row) * asking, selected, row * k, asking);
+        }
+        int query = MmaMlaKernels.HEADS * MmaMlaKernels.WIDTH;
+        DeviceArrays.copy(asked.queries(), from * query, queries, 0, count * query);
+    }
+
+    @Override
+    public FloatArray out() {
+        return out;
+    }
+}
