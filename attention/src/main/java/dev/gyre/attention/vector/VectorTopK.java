@@ -9,6 +9,8 @@ import dev.gyre.attention.simd.Lanes;
 import java.util.Arrays;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /**
@@ -17,11 +19,14 @@ import jdk.incubator.vector.VectorOperators;
  * <p>A small sample of the row gives a bound that a little more than k scores should exceed. The pass collects those
  * with their positions; the k-th largest of them is the threshold, and the selection is among them. Where the boundary
  * falls among scores that equal the bound (the exact zeros of relu), or where the sample misled, a second pass writes
- * the positions of all scores above the threshold and of the first that equal it; a misled sample is mended by a radix
- * selection over the whole row. The result is the same whichever way it goes.
+ * the positions of all scores above the threshold and of the first that equal it; a misled sample is mended by a
+ * selection from the whole row. The result is the same whichever way it goes.
  */
 public final class VectorTopK implements TopK, WorkerPool.Task {
     private static final int SAMPLE = 1024;
+    private static final IntVector FIRST_POSITIONS = IntVector.zero(Lanes.INTS).addIndex(1);
+    /** Scores of a long row that one thread looks through, where there are more threads than rows. */
+    private static final int PART = 1 << 15;
 
     private final WorkerPool pool;
     private final Scratch[] scratch;
@@ -30,11 +35,14 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
     private QueryRows rows;
     private int from;
     private Selection selection;
+    private final Parts parts = new Parts();
+    /** Whether all threads work on one row. */
+    private boolean together;
 
     /** Memory of one worker. */
     private static final class Scratch {
         final float[] sample = new float[SAMPLE];
-        final int[] histogram = new int[1 << 11];
+        final KthLargest kthLargest = new KthLargest();
         float[] candidates = new float[0];
         int[] places = new int[0];
         /** How many candidates the last collection found. */
@@ -55,7 +63,14 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
         this.rows = rows;
         this.from = from;
         this.selection = selection;
-        pool.run(to - from, this);
+        together = to - from < pool.threads();
+        if (together) {
+            for (int i = 0; i < to - from; i++) {
+                run(i, 0);
+            }
+        } else {
+            pool.run(to - from, this);
+        }
     }
 
     @Override
@@ -76,61 +91,104 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
     private int select(int start, int n, int k, Scratch work, int[] positions, int to) {
         float bound = bound(start, n, k, work);
         int room = Math.min(n, 4 * k + SAMPLE) + Lanes.COUNT;
-        if (work.candidates.length < room) {
+        int pieces = together ? Math.ceilDiv(n, PART) : 1;
+        if (work.candidates.length < pieces * room) {
             // a row grows by a token a step: room for all that it can come to, so that not every step allocates
-            work.candidates = new float[4 * k + SAMPLE + Lanes.COUNT];
+            work.candidates = new float[(pieces + 1) * (4 * k + SAMPLE + Lanes.COUNT)];
             work.places = new int[work.candidates.length];
         }
-        collect(start, n, bound, room, work);
+        if (pieces > 1) {
+            parts.collect(start, n, bound, room, work, pieces);
+        } else {
+            work.count = collect(start, 0, n, bound, work, 0, room);
+        }
         if (work.count >= k && work.count <= room - Lanes.COUNT) {
-            float threshold = radixSelect(work.candidates, 0, work.count, k, work.histogram);
+            float threshold = work.kthLargest.of(work.candidates, 0, work.count, k);
             return writeCandidates(work, k, threshold, positions, to);
         }
         boolean amongEquals = work.count < k && work.count + countEqual(start, n, bound) >= k;
-        float threshold = amongEquals ? bound : radixSelect(scores, start, n, k, work.histogram);
+        float threshold = amongEquals ? bound : work.kthLargest.of(scores, start, n, k);
         return write(start, n, k, threshold, positions, to);
     }
 
     /** A score that about 1.5 k of the row should exceed, from 1024 evenly spread. */
     private float bound(int start, int n, int k, Scratch work) {
         int size = Math.min(n, SAMPLE);
+        long step = ((long) n << 20) / size; // in fixed point: a division for each would take as long as the rest
         for (int i = 0; i < size; i++) {
-            float score = scores[start + (int) ((long) i * n / size)];
-            work.sample[i] = score == score ? score + 0f : Float.NEGATIVE_INFINITY;
+            work.sample[i] = scores[start + (int) (i * step >> 20)];
         }
         // about three standard deviations more than k's share of the sample: few rows have fewer than k above it
         double share = (double) size * k / n;
         int above = (int) Math.min(size, share + 3 * Math.sqrt(share) + 2);
-        return radixSelect(work.sample, 0, size, above, work.histogram);
+        return work.kthLargest.of(work.sample, 0, size, above);
+    }
+
+    /** A long row, looked through by all threads; what they find is put together in the order of positions. */
+    private final class Parts implements WorkerPool.Task {
+        private int start;
+        private int n;
+        private float bound;
+        private int room;
+        private Scratch work;
+        private int[] counts = new int[0];
+
+        void collect(int start, int n, float bound, int room, Scratch work, int pieces) {
+            this.start = start;
+            this.n = n;
+            this.bound = bound;
+            this.room = room;
+            this.work = work;
+            if (counts.length < pieces) {
+                counts = new int[pieces];
+            }
+            pool.run(pieces, this);
+            int count = counts[0];
+            for (int piece = 1; piece < pieces; piece++) {
+                int more = Math.min(counts[piece], room - Math.min(count, room));
+                System.arraycopy(work.candidates, piece * room, work.candidates, Math.min(count, room), more);
+                System.arraycopy(work.places, piece * room, work.places, Math.min(count, room), more);
+                count += counts[piece];
+            }
+            work.count = Math.min(count, room);
+        }
+
+        @Override
+        public void run(int piece, int worker) {
+            int from = piece * PART;
+            counts[piece] = VectorTopK.this.collect(
+                    start, from, Math.min(n, from + PART), bound, work, piece * room, room);
+        }
     }
 
     /**
-     * Collects the scores above the bound, ascending by position. Stops where there is no
-     * room for another vector: then {@code work.count} says so.
+     * Collects the scores above the bound of the positions [from, to), ascending, at {@code candidates[at..]}; returns how
+     * many. Where there is no room for another vector it stops and returns {@code room}.
      */
-    private void collect(int start, int n, float bound, int room, Scratch work) {
+    private int collect(int start, int from, int to, float bound, Scratch work, int at, int room) {
         float[] candidates = work.candidates;
         int[] places = work.places;
         FloatVector bounds = FloatVector.broadcast(Lanes.FLOATS, bound);
         int count = 0;
-        int i = 0;
-        for (; i <= n - Lanes.COUNT && count <= room - Lanes.COUNT; i += Lanes.COUNT) {
+        int i = from;
+        IntVector positions = FIRST_POSITIONS.add(from);
+        for (; i <= to - Lanes.COUNT && count <= room - Lanes.COUNT; i += Lanes.COUNT) {
+            // without a jump for what is found, which a processor guesses wrong too often
             FloatVector v = FloatVector.fromArray(Lanes.FLOATS, scores, start + i);
-            long bits = v.compare(VectorOperators.GT, bounds).toLong();
-            for (; bits != 0; bits &= bits - 1) {
-                int position = i + Long.numberOfTrailingZeros(bits);
-                candidates[count] = scores[start + position];
-                places[count++] = position;
-            }
+            VectorMask<Float> found = v.compare(VectorOperators.GT, bounds);
+            v.compress(found).intoArray(candidates, at + count);
+            positions.compress(found.cast(Lanes.INTS)).intoArray(places, at + count);
+            count += found.trueCount();
+            positions = positions.add(Lanes.COUNT);
         }
-        for (; i < n && count < room; i++) {
+        for (; i < to && count < room; i++) {
             float score = scores[start + i];
             if (score > bound) {
-                candidates[count] = score;
-                places[count++] = i;
+                candidates[at + count] = score;
+                places[at + count++] = i;
             }
         }
-        work.count = i < n ? room : count;
+        return i < to ? room : count;
     }
 
     /** How many scores equal the bound. */
@@ -151,19 +209,30 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
 
     /** The best k of the candidates. */
     private static int writeCandidates(Scratch work, int k, float threshold, int[] positions, int to) {
+        FloatVector thresholds = FloatVector.broadcast(Lanes.FLOATS, threshold);
         int above = 0;
-        for (int i = 0; i < work.count; i++) {
+        int i = 0;
+        for (; i <= work.count - Lanes.COUNT; i += Lanes.COUNT) {
+            above += FloatVector.fromArray(Lanes.FLOATS, work.candidates, i)
+                    .compare(VectorOperators.GT, thresholds)
+                    .trueCount();
+        }
+        for (; i < work.count; i++) {
             above += work.candidates[i] > threshold ? 1 : 0;
         }
         int equals = k - above; // how many of those that equal the threshold have a place
         int count = 0;
-        for (int i = 0; count < k; i++) {
+        // without a jump for each candidate, which a processor guesses wrong too often; a place too many is overwritten
+        int[] places = work.places;
+        for (i = 0; i < work.count; i++) {
             float score = work.candidates[i];
-            if (score > threshold || score == threshold && equals-- > 0) {
-                positions[to + count++] = work.places[i];
-            }
+            int same = score == threshold && equals > 0 ? 1 : 0;
+            equals -= same;
+            places[count] = places[i];
+            count += score > threshold ? 1 : same;
         }
-        return count;
+        System.arraycopy(places, 0, positions, to, k);
+        return k;
     }
 
     /** The best k of the whole row. */
@@ -212,36 +281,5 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
         }
         Arrays.sort(positions, to, to + count);
         return count;
-    }
-
-    /** The k-th largest of {@code values[at, at + n)} by a radix search over the bits of their order. */
-    private static float radixSelect(float[] values, int at, int n, int k, int[] histogram) {
-        int prefix = 0;
-        int wanted = k;
-        for (int shift = 21; shift >= -1; shift -= 11) { // 11, 11 and 10 bits
-            int low = Math.max(shift, 0);
-            int bins = shift < 0 ? 1 << 10 : 1 << 11;
-            int high = low + (shift < 0 ? 10 : 11);
-            Arrays.fill(histogram, 0, bins, 0);
-            for (int i = at; i < at + n; i++) {
-                int key = key(values[i]);
-                if (high == 32 || key >>> high == prefix >>> high) {
-                    histogram[key >>> low & bins - 1]++;
-                }
-            }
-            int bin = bins - 1;
-            while (histogram[bin] < wanted) {
-                wanted -= histogram[bin--];
-            }
-            prefix |= bin << low;
-        }
-        int bits = prefix < 0 ? prefix ^ 0x8000_0000 : ~prefix;
-        return Float.intBitsToFloat(bits);
-    }
-
-    /** An unsigned int that is greater for a greater score; both zeros are one, NaN is negative infinity. */
-    private static int key(float score) {
-        int bits = Float.floatToRawIntBits(score == score ? score + 0f : Float.NEGATIVE_INFINITY);
-        return bits ^ (bits >> 31 | 0x8000_0000);
     }
 }
