@@ -6,7 +6,9 @@ import dev.gyre.attention.cache.LatentCache;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.KernelGraph;
+import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.MmaMlaKernels;
+import dev.gyre.tornado.kernels.MmaSoftmaxKernels;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -48,10 +50,11 @@ final class MmaAttend implements LatentAttend {
     @Override
     public KernelGraph graph(PageMirror mirror) {
         int tiles = rows * k / MmaMlaKernels.TILE;
-        IntArray packed = DeviceArrays.ints(rows * MmaMlaKernels.PACKED_INTS);
-        FloatArray scores = DeviceArrays.floats(Math.multiplyExact(rows * k, MmaMlaKernels.HEADS));
+        IntArray packed = DeviceArrays.ints(Decode.LEAD + rows * MmaSoftmaxKernels.PACKED_INTS);
+        FloatArray scores = DeviceArrays.floats(
+                Math.addExact(Decode.LEAD, Math.multiplyExact(rows * k, MmaMlaKernels.HEADS)));
         FloatArray highest = DeviceArrays.floats(tiles * 4 * MmaMlaKernels.HEADS);
-        IntArray weights = DeviceArrays.ints(rows * k * MmaMlaKernels.HEADS / 2);
+        IntArray weights = DeviceArrays.ints(Decode.LEAD + rows * k * MmaMlaKernels.HEADS / 2);
         FloatArray sums = DeviceArrays.floats(tiles * 2 * MmaMlaKernels.HEADS);
         IntArray latents = mirror.ints();
         FloatArray unused = mirror.floats();
@@ -59,16 +62,16 @@ final class MmaAttend implements LatentAttend {
                 .from(PageMirror.GRAPH, latents, unused)
                 .once(packed, scores, highest, weights, sums, out)
                 .always(meta, factors, selected, queries)
-                .then(Call.of("pack", rows * MmaMlaKernels.PACKED_INTS / 256, 256, MmaMlaKernels.PACK_BYTES)
-                        .kernel(MmaMlaKernels::kPackQueries, meta, queries, packed))
+                .then(Call.of("pack", rows * MmaSoftmaxKernels.PACKED_INTS / 256, 256, MmaSoftmaxKernels.PACK_BYTES)
+                        .kernel(MmaSoftmaxKernels::kPackQueries, meta, queries, packed))
                 .then(Call.of("scores", tiles, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
                         .kernel(MmaMlaKernels::kScores, meta, selected, packed, latents, scores, highest))
-                .then(Call.of("weights", tiles, MmaMlaKernels.WEIGHT_THREADS, MmaMlaKernels.WEIGHTS_BYTES)
-                        .kernel(MmaMlaKernels::kWeights, meta, factors, selected, scores, highest, weights, sums))
+                .then(Call.of("weights", tiles, MmaSoftmaxKernels.WEIGHT_THREADS, MmaSoftmaxKernels.WEIGHTS_BYTES)
+                        .kernel(MmaSoftmaxKernels::kWeights, meta, factors, selected, scores, highest, weights, sums))
                 .then(Call.of("sums", rows * 4, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
                         .kernel(MmaMlaKernels::kSums, meta, selected, weights, latents, out))
                 .then(Call.of("divide", rows * MmaMlaKernels.HEADS, 128, 0)
-                        .kernel(MmaMlaKernels::kDivide, meta, sums, out))
+                        .kernel(MmaSoftmaxKernels::kDivide, meta, sums, out))
                 .results(out);
     }
 

@@ -7,6 +7,7 @@ import dev.gyre.attention.cache.IndexKeyCache;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.KernelGraph;
+import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.MmaScoreKernels;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -57,7 +58,8 @@ final class MmaScores implements ScoreGraph {
         IntArray codes = mirror.ints();
         FloatArray scales = mirror.floats();
         int blocks = rows.capacity() * shares;
-        FloatArray scratch = DeviceArrays.floats(blocks * MmaScoreKernels.TILE * MmaScoreKernels.HEADS);
+        FloatArray scratch = DeviceArrays.floats(
+                Decode.LEAD + blocks * MmaScoreKernels.TILE * MmaScoreKernels.HEADS);
         return new KernelGraph("score" + rows.capacity())
                 .from(PageMirror.GRAPH, codes, scales)
                 .once(scratch, scores)

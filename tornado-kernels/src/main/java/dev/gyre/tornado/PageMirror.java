@@ -6,6 +6,7 @@ import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.DevicePlan;
 import dev.gyre.tornado.graph.KernelGraph;
 import dev.gyre.tornado.kernels.CacheKernels;
+import dev.gyre.tornado.kernels.Decode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -54,7 +55,7 @@ final class PageMirror {
         pageFloats = slotFloats * PageTable.PAGE;
         sent = new int[pageCount];
         // an array that a format does not use is still an argument of the kernels
-        intPool = DeviceArrays.ints(Math.max(1, Math.multiplyExact(pageCount, pageInts)));
+        intPool = DeviceArrays.ints(Math.addExact(Decode.LEAD, Math.multiplyExact(pageCount, pageInts)));
         floatPool = DeviceArrays.floats(Math.max(1, Math.multiplyExact(pageCount, pageFloats)));
         stagedInts = DeviceArrays.ints(Math.max(1, STAGED * pageInts));
         stagedFloats = DeviceArrays.floats(Math.max(1, STAGED * pageFloats));

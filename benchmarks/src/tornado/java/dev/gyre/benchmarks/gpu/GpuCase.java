@@ -16,7 +16,7 @@ import java.util.List;
  */
 final class GpuCase implements AutoCloseable {
     private static final int WARM_UP = 3;
-    private static final int RUNS = Integer.getInteger("gyre.runs", 9);
+    private static final int RUNS = 9;
 
     /** A kernel of the case, to be given its name in the graph. */
     interface Kernel {
@@ -48,10 +48,7 @@ final class GpuCase implements AutoCloseable {
         }
         timed.results(done).onDemand(results.toArray());
         this.results = results;
-        plan = new DevicePlan(device, List.of(timed));
-        if (!Boolean.getBoolean("gyre.nograph")) {
-            plan.captured();
-        }
+        plan = new DevicePlan(device, List.of(timed)).captured();
     }
 
     /** Median seconds of one run of all kernels. */

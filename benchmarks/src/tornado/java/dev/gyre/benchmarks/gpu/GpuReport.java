@@ -4,7 +4,9 @@ import dev.gyre.attention.numeric.Bf16;
 import dev.gyre.attention.numeric.Fp8E4M3;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
+import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.MmaMlaKernels;
+import dev.gyre.tornado.kernels.MmaSoftmaxKernels;
 import dev.gyre.tornado.kernels.MmaScoreKernels;
 import dev.gyre.tornado.kernels.TopKKernels;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
@@ -24,16 +26,17 @@ import java.util.stream.IntStream;
 public final class GpuReport {
     private final TornadoDevice device;
     private final List<String> lines = new ArrayList<>();
+    private boolean failed;
 
     private GpuReport(TornadoDevice device) {
         this.device = device;
     }
 
-    /** {@code [names]}: which of topk, scores, mla to run; all by default. */
+    /** {@code [names]}: which of topk, topk128k, scores, mla1, mla16, mla (128 rows) and prefill (512) to run; all but the second by default. */
     public static void main(String[] args) {
         TornadoDevice device = TornadoRuntimeProvider.getTornadoRuntime().getDefaultDevice();
         GpuReport report = new GpuReport(device);
-        List<String> wanted = args.length == 0 ? List.of("copy", "topk", "scores", "mla") : List.of(args);
+        List<String> wanted = args.length == 0 ? List.of("topk", "scores", "mla1", "mla16", "mla", "prefill") : List.of(args);
         for (String name : wanted) {
             try {
                 switch (name) {
@@ -42,19 +45,29 @@ public final class GpuReport {
                     case "scores" -> report.scores(128, 32_768);
                     case "mla" -> report.mla(128, 2048);
                     case "mla1" -> report.mla(1, 2048);
+                    case "mla16" -> report.mla(16, 2048);
+                    case "prefill" -> report.mla(512, 2048);
                     default -> throw new IllegalArgumentException("unknown case " + name);
                 }
             } catch (RuntimeException e) {
                 e.printStackTrace();
                 report.lines.add("| " + name + " | FAILED: " + e + " |");
+                report.failed = true;
             }
         }
-        System.out.println(device.getPhysicalDevice().getDeviceName());
+        System.out.println(device.getPhysicalDevice().getDeviceName() + ", JDK " + Runtime.version());
+        System.out.println("| case | time | rate | memory | answer |\n|---|---|---|---|---|");
         report.lines.forEach(System.out::println);
-        System.exit(0);
+        System.exit(report.failed ? 1 : 0);
     }
 
-    private void row(String name, double seconds, double flops, double bytes, String check) {
+    /** A timing without the right answer is void. */
+    private void row(String name, double seconds, double flops, double bytes, boolean right, String check) {
+        if (!right) {
+            lines.add("| " + name + " | VOID: " + check + " |");
+            failed = true;
+            return;
+        }
         lines.add(String.format(Locale.ROOT, "| %s | %.1f us | %.1f TFLOP/s | %.0f GB/s | %s |",
                 name, seconds * 1e6, flops / seconds / 1e12, bytes / seconds / 1e9, check));
     }
@@ -114,12 +127,12 @@ public final class GpuReport {
                     wrong += positions.get(row * k + i) == expected[i] && slots.get(row * k + i) == slot ? 0 : 1;
                 }
             }
-            row("top-k 2048, " + rows + " rows x " + length, seconds, 0, 4.0 * rows * length, wrong + " wrong");
+            row("top-k 2048, " + rows + " rows x " + length, seconds, 0, 4.0 * rows * length, wrong == 0, wrong + " wrong");
         }
     }
 
     private void scores(int rows, int length) {
-        int shares = Integer.getInteger("r.shares", 8);
+        int shares = 8;
         int pages = rows * length / 64;
         IntArray meta = IntArray.fromElements(rows, length, length / 64, shares, 0);
         IntArray visible = new IntArray(rows);
@@ -130,7 +143,7 @@ public final class GpuReport {
         for (int i = 0; i < rows; i++) {
             visible.set(i, length - i % 5);
         }
-        IntArray keys = new IntArray(pages * 64 * 32);
+        IntArray keys = new IntArray(Decode.LEAD + pages * 64 * 32);
         fill(keys, random -> random & 0xf7f7f7f7 & ~0x08080808); // no NaN; any sign
         FloatArray scales = new FloatArray(pages * 64);
         for (int i = 0; i < scales.getSize(); i++) {
@@ -141,7 +154,7 @@ public final class GpuReport {
         MmaScoreKernels.pack(q, 0, rows, queries);
         float[] w = normal(rows * 64, 9);
         FloatArray weights = FloatArray.fromArray(w);
-        FloatArray scratch = new FloatArray(rows * shares * 128 * 64);
+        FloatArray scratch = new FloatArray(Decode.LEAD + rows * shares * 128 * 64);
         scratch.init(Float.NaN);
         IntArray scores = new IntArray(rows * length);
         scores.init(Float.floatToRawIntBits(Float.NaN));
@@ -163,7 +176,7 @@ public final class GpuReport {
                 for (int h = 0; h < 64; h++) {
                     double dot = 0;
                     for (int d = 0; d < 128; d++) {
-                        float key = fp8[keys.get(slot * 32 + d / 4) >> (8 * (d % 4)) & 255] * scales.get(slot);
+                        float key = fp8[keys.get(Decode.LEAD + slot * 32 + d / 4) >> (8 * (d % 4)) & 255] * scales.get(slot);
                         dot += (double) key * Float.float16ToFloat(Float.floatToFloat16(q[(row * 64 + h) * 128 + d]));
                     }
                     expected += w[row * 64 + h] * Math.max(dot, 0);
@@ -176,7 +189,7 @@ public final class GpuReport {
                     .filter(i -> i % length < visible.get(i / length) && Float.isNaN(Float.intBitsToFloat(scores.get(i))))
                     .count();
             row("index scores, " + rows + " x " + length + ", FP8", seconds, 2.0 * rows * length * 64 * 128,
-                    132.0 * rows * length,
+                    132.0 * rows * length, Math.sqrt(error / norm) < 1e-5 && missing == 0,
                     String.format(Locale.ROOT, "error %.1e, %d missing", Math.sqrt(error / norm), missing));
         }
     }
@@ -185,17 +198,17 @@ public final class GpuReport {
         int pool = 1 << 20;
         IntArray meta = IntArray.fromElements(rows, k, pool, 0);
         FloatArray factors = FloatArray.fromElements(0.04f);
-        IntArray latents = new IntArray(pool * 288);
+        IntArray latents = new IntArray(Decode.LEAD + pool * 288);
         float[] some = normal(1 << 20, 10);
         fill(latents, random -> Bf16.encode(some[random & 0xfffff]) & 0xffff | Bf16.encode(some[random >> 8 & 0xfffff]) << 16);
         IntArray slots = new IntArray(rows * k);
         fill(slots, random -> (random & 63) == 0 ? (random & 64) == 0 ? -1 : pool + (random & 0xffff) : random & pool - 1);
         float[] q = normal(rows * 128 * 576, 11);
         FloatArray queries = FloatArray.fromArray(q);
-        IntArray packed = new IntArray(rows * 36_864);
-        FloatArray scores = DeviceArrays.floats(rows * k * 128);
+        IntArray packed = new IntArray(Decode.LEAD + rows * 36_864);
+        FloatArray scores = DeviceArrays.floats(Decode.LEAD + rows * k * 128);
         FloatArray highest = DeviceArrays.floats(rows * k / 128 * 4 * 128);
-        IntArray weights = new IntArray(rows * k * 64);
+        IntArray weights = new IntArray(Decode.LEAD + rows * k * 64);
         FloatArray sums = DeviceArrays.floats(rows * k / 128 * 2 * 128);
         FloatArray out = new FloatArray(rows * 128 * 512);
         scores.init(Float.NaN);
@@ -204,16 +217,16 @@ public final class GpuReport {
         sums.init(Float.NaN);
         out.init(Float.NaN);
         packed.init(-1);
-        GpuCase.Kernel pack = id -> Call.of(id, rows * MmaMlaKernels.PACKED_INTS / 256, 256, MmaMlaKernels.PACK_BYTES)
-                .kernel(MmaMlaKernels::kPackQueries, meta, queries, packed);
+        GpuCase.Kernel pack = id -> Call.of(id, rows * MmaSoftmaxKernels.PACKED_INTS / 256, 256, MmaSoftmaxKernels.PACK_BYTES)
+                .kernel(MmaSoftmaxKernels::kPackQueries, meta, queries, packed);
         GpuCase.Kernel scoring = id -> Call.of(id, rows * k / 128, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
                 .kernel(MmaMlaKernels::kScores, meta, slots, packed, latents, scores, highest);
-        GpuCase.Kernel weighing = id -> Call.of(id, rows * k / 128, 256, MmaMlaKernels.WEIGHTS_BYTES)
-                .kernel(MmaMlaKernels::kWeights, meta, factors, slots, scores, highest, weights, sums);
+        GpuCase.Kernel weighing = id -> Call.of(id, rows * k / 128, 256, MmaSoftmaxKernels.WEIGHTS_BYTES)
+                .kernel(MmaSoftmaxKernels::kWeights, meta, factors, slots, scores, highest, weights, sums);
         GpuCase.Kernel summing = id -> Call.of(id, rows * 4, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
                 .kernel(MmaMlaKernels::kSums, meta, slots, weights, latents, out);
         GpuCase.Kernel dividing = id -> Call.of(id, rows * 128, 128, 0)
-                .kernel(MmaMlaKernels::kDivide, meta, sums, out);
+                .kernel(MmaSoftmaxKernels::kDivide, meta, sums, out);
         List<Object> arrays = List.of(meta, factors, latents, slots, queries, packed, scores, highest, weights, sums, out);
         double flops = 2.0 * rows * 128 * k * (576 + 512);
         double bytes = rows * (double) k * 1152;
@@ -228,12 +241,13 @@ public final class GpuReport {
                 double[] expected = attend(q, latents, slots, row, head, k, pool, factors.get(0));
                 worst = Math.max(worst, difference(expected, out, (row * 128 + head) * 512));
             }
-            row("sparse MLA, " + rows + " rows, top " + k, seconds, flops, bytes,
+            row("sparse MLA, " + rows + " rows, top " + k, seconds, flops, bytes, worst < 5e-3 && missing == 0,
                     String.format(Locale.ROOT, "error %.1e, %d missing", worst, missing));
         }
         for (GpuCase.Kernel kernel : List.of(pack, scoring, weighing, summing, dividing)) {
             try (GpuCase timed = new GpuCase(device, "part", 5, arrays, List.of(), kernel)) {
-                row("  " + kernel.named("x").grid(), timed.seconds(), flops / 2, bytes, "");
+                lines.add(String.format(Locale.ROOT, "|   of it %s | %.1f us | | | |", kernel.named("x").grid(),
+                        timed.seconds() * 1e6));
             }
         }
     }
@@ -281,6 +295,6 @@ public final class GpuReport {
     }
 
     private static float value(IntArray latents, int slot, int d) {
-        return Bf16.decode((short) (latents.get(slot * 288 + d / 2) >> (16 * (d % 2))));
+        return Bf16.decode((short) (latents.get(Decode.LEAD + slot * 288 + d / 2) >> (16 * (d % 2))));
     }
 }

@@ -15,6 +15,12 @@ public final class Decode {
     /** Values of FP8 that share a scale. */
     public static final int TILE = 128;
 
+    /**
+     * Elements before the first of arrays that warps read and write in whole sectors: with the 16 bytes that TornadoVM
+     * puts before an array they are 128, so that what is aligned in the array is aligned in memory.
+     */
+    public static final int LEAD = 28;
+
     private static final int FP8_CODES = 256;
     private static final int BF16_EXPONENTS = 512;
 
@@ -47,12 +53,12 @@ public final class Decode {
 
     /** The i-th 16-bit number of an array of pairs. */
     static int half(IntArray pairs, int i) {
-        return (pairs.get(i >> 1) >> (16 * (i & 1))) & 0xffff;
+        return (pairs.get(LEAD + (i >> 1)) >> (16 * (i & 1))) & 0xffff;
     }
 
     /** The value of the i-th FP8 code, without its scale. */
     static float fp8(FloatArray table, IntArray codes, int i) {
-        return table.get((codes.get(i >> 2) >> (8 * (i & 3))) & 255);
+        return table.get((codes.get(LEAD + (i >> 2)) >> (8 * (i & 3))) & 255);
     }
 
     /** Bytes 0 and 2 of four FP8 codes as f16, times 2^-8 and exact: their seven bits in f16's place. */

@@ -19,8 +19,8 @@ public final class MlaKernels {
     private MlaKernels() {}
 
     /**
-     * {@code out = softmax(scale q . c) c[:latent]} for every head. Slots out of range are ignored; a row without a valid
-     * one gives 0.
+     * {@code out = softmax(scale q . c) c[:latent]} for every head. Slots out of range are ignored; a row without a
+     * valid one gives 0.
      *
      * @param meta rows, heads, latent, rope, k, slots of the cache, format
      * @param factors the softmax scale

@@ -10,12 +10,15 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * Index scores on NVIDIA's tensor cores: 64 heads of 128 dimensions, FP8 keys, f16 queries, sums in f32.
  *
- * <p>FP8 becomes f16 when a tile is filled, exactly: the seven bits of exponent and mantissa moved to f16's place are the
- * value times 2^-8. Two of the four bytes of an int are converted at once, the even and the odd ones, so the dimensions
- * come in the order 0, 2, 1, 3; the queries are packed in the same order and a sum does not mind.
+ * <p>FP8 becomes f16 when a tile is filled, exactly: the seven bits of exponent and mantissa moved to f16's place are
+ * the value times 2^-8. Two of the four bytes of an int are converted at once, the even and the odd ones, so the
+ * dimensions come in the order 0, 2, 1, 3; the queries are packed in the same order and a sum does not mind.
  *
- * <p>A product cannot be read in registers (see {@link MmaMlaKernels}), so every block stores its tile of heads and keys to
- * a scratch area of its own, which stays in the second-level cache, and reads it back for relu and the sum over heads.
+ * <p>Keys and scratch begin {@link Decode#LEAD} elements in.
+ *
+ * <p>A product cannot be read in registers (see {@link MmaMlaKernels}), so every block stores its tile of heads and
+ * keys to a scratch area of its own, which stays in the second-level cache, and reads it back for relu and the sum
+ * over heads.
  */
 public final class MmaScoreKernels {
     /** Index heads. */
@@ -39,8 +42,8 @@ public final class MmaScoreKernels {
      *
      * @param q {@code [.., 64, 128]}
      * @param from first row
-     * @param packed {@code [rows][8][8][16][4]} ints: steps of 16 dimensions (of every four in the order 0, 2, 1, 3), tiles of
-     *     8 heads, dimensions, f16 pairs of heads
+     * @param packed {@code [rows][8][8][16][4]} ints: steps of 16 dimensions (of every four in the order 0, 2, 1, 3),
+     *     tiles of 8 heads, dimensions, f16 pairs of heads
      */
     public static void pack(float[] q, int from, int rows, IntArray packed) {
         for (int i = 0; i < rows * PACKED_INTS; i++) {
@@ -54,7 +57,8 @@ public final class MmaScoreKernels {
     }
 
     /**
-     * Scores of every token that a row sees, as bits of f32. {@code meta[3]} blocks share a row, each with a scratch area.
+     * Scores of every token that a row sees, as bits of f32. {@code meta[3]} blocks share a row, each with a scratch
+     * area.
      *
      * @param meta rows, row stride of the scores, row stride of the page tables, blocks of a row, 0
      * @param visible {@code [rows]}
@@ -100,8 +104,8 @@ public final class MmaScoreKernels {
         int tile = group % shares;
         int last = (seen - 1) / 64;
         int page = tables.get(pages + Math.min(tile * 2 + fillKey / 64, Math.max(last, 0)));
-        int from = (page * 64 + fillKey % 64) * 32 + lane % 4;
-        int v0 = keys.get(from + 0);
+        int from = Decode.LEAD + (page * 64 + fillKey % 64) * 32 + lane % 4;
+        int v0 = keys.get(from);
         int v1 = keys.get(from + 4);
         int v2 = keys.get(from + 8);
         int v3 = keys.get(from + 12);
@@ -114,8 +118,8 @@ public final class MmaScoreKernels {
             float[] c01 = context.mmaFragment(0f);
             float[] c02 = context.mmaFragment(0f);
             float[] c03 = context.mmaFragment(0f);
-            left[0 + fillTile] = Decode.evenHalves(v0);
-            left[0 + fillTile + 1] = Decode.oddHalves(v0);
+            left[fillTile] = Decode.evenHalves(v0);
+            left[fillTile + 1] = Decode.oddHalves(v0);
             left[1024 + fillTile] = Decode.evenHalves(v1);
             left[1024 + fillTile + 1] = Decode.oddHalves(v1);
             left[2048 + fillTile] = Decode.evenHalves(v2);
@@ -136,8 +140,8 @@ public final class MmaScoreKernels {
             for (int part = zero; part < 8; part++) {
                 int leftAt = part * 4096 + leftWarp;
                 int rightAt = part * 2048 + rightWarp;
-                HalfFloat[] a0 = context.mmaLoadA(left, 16, leftAt + 0);
-                HalfFloat[] b0 = context.mmaLoadB(right, 16, rightAt + 0);
+                HalfFloat[] a0 = context.mmaLoadA(left, 16, leftAt);
+                HalfFloat[] b0 = context.mmaLoadB(right, 16, rightAt);
                 c00 = context.mma(a0, b0, c00, MMAShape.M16N8K16);
                 HalfFloat[] b1 = context.mmaLoadB(right, 16, rightAt + 256);
                 c01 = context.mma(a0, b1, c01, MMAShape.M16N8K16);
@@ -151,8 +155,8 @@ public final class MmaScoreKernels {
             int scorePage = tables.get(pages + Math.min(tile * 2 + key / 64, last));
             int nextTile = tile + shares;
             page = tables.get(pages + Math.min(nextTile * 2 + fillKey / 64, last));
-            from = (page * 64 + fillKey % 64) * 32 + lane % 4;
-            v0 = keys.get(from + 0);
+            from = Decode.LEAD + (page * 64 + fillKey % 64) * 32 + lane % 4;
+            v0 = keys.get(from);
             v1 = keys.get(from + 4);
             v2 = keys.get(from + 8);
             v3 = keys.get(from + 12);
@@ -161,14 +165,14 @@ public final class MmaScoreKernels {
             v6 = keys.get(from + 24);
             v7 = keys.get(from + 28);
             int storeRow = group * 128 + (warp / 2) * 16;
-            int storeColumn = (warp % 2) * 32;
-            context.mmaStore(c00, scratch, storeRow + 0, storeColumn + 0, 64);
-            context.mmaStore(c01, scratch, storeRow + 0, storeColumn + 8, 64);
-            context.mmaStore(c02, scratch, storeRow + 0, storeColumn + 16, 64);
-            context.mmaStore(c03, scratch, storeRow + 0, storeColumn + 24, 64);
+            int storeColumn = Decode.LEAD + (warp % 2) * 32;
+            context.mmaStore(c00, scratch, storeRow, storeColumn, 64);
+            context.mmaStore(c01, scratch, storeRow, storeColumn + 8, 64);
+            context.mmaStore(c02, scratch, storeRow, storeColumn + 16, 64);
+            context.mmaStore(c03, scratch, storeRow, storeColumn + 24, 64);
             context.globalBarrier();
-            int at = (group * 128 + key) * 64 + lane;
-            float x0 = scratch.get(at + 0);
+            int at = Decode.LEAD + (group * 128 + key) * 64 + lane;
+            float x0 = scratch.get(at);
             float y0 = scratch.get(at + 32);
             float x1 = scratch.get(at + 64);
             float y1 = scratch.get(at + 96);
