@@ -66,8 +66,8 @@ public final class TopKKernels {
         int n = row < meta.get(0) ? visible.get(row) : 0;
         int k = meta.get(1);
         int base = row * meta.get(2);
-        // The k-th largest lies in [lowest, lowest + 4 step); "from" scores are at least lowest, "top" lie beyond. A row
-        // of up to k scores leaves lowest below all of them.
+        // The k-th largest lies in [lowest, lowest + 4 step); "from" scores are at least lowest, "top" lie beyond. A
+        // row of up to k scores leaves lowest below all of them.
         int lowest = -0x7fffffff - 1;
         int step = n > k ? 0x40000000 : 0;
         int from = n;
