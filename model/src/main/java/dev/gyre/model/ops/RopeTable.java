@@ -84,15 +84,25 @@ public final class RopeTable {
      */
     public void rotate(float[] values, int at, int position, boolean interleaved) {
         int half = frequencies.length;
-        int step = interleaved ? 2 : 1;
-        int partner = interleaved ? 1 : half;
-        for (int i = 0; i < half; i++) {
-            float c = cos[position * half + i];
-            float s = sin[position * half + i];
-            float x = values[at + i * step];
-            float y = values[at + i * step + partner];
-            values[at + i * step] = x * c - y * s;
-            values[at + i * step + partner] = y * c + x * s;
+        int angle = position * half;
+        if (interleaved) {
+            for (int i = 0; i < half; i++) {
+                float c = cos[angle + i];
+                float s = sin[angle + i];
+                float x = values[at + 2 * i];
+                float y = values[at + 2 * i + 1];
+                values[at + 2 * i] = x * c - y * s;
+                values[at + 2 * i + 1] = y * c + x * s;
+            }
+        } else {
+            for (int i = 0; i < half; i++) {
+                float c = cos[angle + i];
+                float s = sin[angle + i];
+                float x = values[at + i];
+                float y = values[at + half + i];
+                values[at + i] = x * c - y * s;
+                values[at + half + i] = y * c + x * s;
+            }
         }
     }
 }

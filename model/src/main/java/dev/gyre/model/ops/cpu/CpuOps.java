@@ -117,15 +117,8 @@ public final class CpuOps implements Ops {
 
     @Override
     public void rope(Step step, Tensor x, int heads, int from, RopeTable table, boolean interleaved) {
-        HostTensor values = HostTensor.of(x);
-        QueryRows rows = step.rows();
-        int width = values.columns() / heads;
-        table.reach(rows.longest());
-        for (int row = 0; row < rows.rows(); row++) {
-            for (int head = 0; head < heads; head++) {
-                table.rotate(values.data(), values.row(row) + head * width + from, rows.position(row), interleaved);
-            }
-        }
+        table.reach(step.rows().longest());
+        elementwise.rope(step.rows(), HostTensor.of(x), heads, from, table, interleaved);
     }
 
     @Override

@@ -1,6 +1,8 @@
 package dev.gyre.model.ops.cpu;
 
+import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
+import dev.gyre.model.ops.RopeTable;
 
 /**
  * The operations that read each activation once. Shapes and formulas as in Ops. Plain loops, which the compiler turns
@@ -21,12 +23,18 @@ final class Elementwise implements WorkerPool.Task {
     private float[] gain;
     private float[] bias;
     private float number;
+    private QueryRows positions;
+    private int heads;
+    private int rotated;
+    private RopeTable table;
+    private boolean interleaved;
 
     private enum Operation {
         RMS_NORM,
         LAYER_NORM,
         ADD,
-        SCALE
+        SCALE,
+        ROPE
     }
 
     Elementwise(WorkerPool pool) {
@@ -47,6 +55,16 @@ final class Elementwise implements WorkerPool.Task {
 
     void scale(int rows, HostTensor x, float factor) {
         start(Operation.SCALE, rows, x, null, null, factor, x);
+    }
+
+    /** As in Ops; the table must reach the rows' positions. */
+    void rope(QueryRows rows, HostTensor x, int heads, int from, RopeTable table, boolean interleaved) {
+        positions = rows;
+        this.heads = heads;
+        rotated = from;
+        this.table = table;
+        this.interleaved = interleaved;
+        start(Operation.ROPE, rows.rows(), x, null, null, 0, x);
     }
 
     private void start(
@@ -72,7 +90,15 @@ final class Elementwise implements WorkerPool.Task {
                 case LAYER_NORM -> layerNorm(x.data(), from, gain, bias, number, out.data(), to);
                 case ADD -> addScaled(x.data(), from, 1f, out.data(), to, x.columns());
                 case SCALE -> scale(x.data(), from, number, x.columns());
+                case ROPE -> rotate(from, positions.position(row));
             }
+        }
+    }
+
+    private void rotate(int from, int position) {
+        int width = x.columns() / heads;
+        for (int head = 0; head < heads; head++) {
+            table.rotate(x.data(), from + head * width + rotated, position, interleaved);
         }
     }
 
