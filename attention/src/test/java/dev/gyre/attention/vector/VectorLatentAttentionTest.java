@@ -249,7 +249,7 @@ class VectorLatentAttentionTest {
     @ParameterizedTest
     @EnumSource(CacheDtype.class)
     void threadsAndBatchDoNotChangeABit(CacheDtype dtype) {
-        for (int heads : new int[] {3, 5, 21}) {
+        for (int heads : new int[] {3, 5, 21, 101}) { // with and without whole tiles, at any vector length
             int values = heads * 27;
             try (Scene scene = new Scene(new CacheShape(27, 6, 0), dtype, 207, 1, 333)) {
                 QueryRows rows = scene.last(9);
