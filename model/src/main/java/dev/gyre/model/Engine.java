@@ -233,6 +233,7 @@ public final class Engine implements AutoCloseable {
     /** Unmaps the weights and ends the threads. */
     @Override
     public void close() {
+        implementations.close();
         pool.close();
         checkpoint.close();
     }

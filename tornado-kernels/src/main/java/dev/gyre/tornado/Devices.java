@@ -1,6 +1,5 @@
 package dev.gyre.tornado;
 
-import dev.gyre.attention.EngineException;
 import dev.gyre.attention.backend.Device;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
@@ -10,8 +9,6 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
-import java.util.stream.Collectors;
 
 /** The devices that TornadoVM sees. */
 final class Devices {
@@ -55,29 +52,17 @@ final class Devices {
         return device.type().equals(TornadoDeviceType.GPU.name());
     }
 
-    /** Whether TornadoVM compiles matrix instructions for the device: CUDA's, from compute capability 8.0 on. */
+    /** Whether TornadoVM can compile matrix instructions for the device: CUDA's (before Ampere it refuses to). */
     static boolean hasTensorCores(TornadoDevice device) {
         return device.getTornadoVMBackend() == TornadoVMBackendType.CUDA;
     }
 
-    /**
-     * The device of that id, or the first of a backend named like {@code cuda} or {@code opencl}; null takes the
-     * preferred one.
-     */
+    /** The device of that id, which is one of {@link #all}; null takes the preferred one. */
     static TornadoDevice pick(String wanted) {
-        List<Device> devices = all();
         String id = wanted == null ? preferred().id() : wanted;
-        for (Device device : devices) {
-            if (device.id().equals(id) || device.backend().toLowerCase(Locale.ROOT).equals(id)) {
-                int colon = device.id().indexOf(':');
-                return TornadoRuntimeProvider.getTornadoRuntime()
-                        .getBackend(Integer.parseInt(device.id().substring(0, colon)))
-                        .getDevice(Integer.parseInt(device.id().substring(colon + 1)));
-            }
-        }
-        String known = devices.stream()
-                .map(device -> device.id() + " (" + device.name() + ")")
-                .collect(Collectors.joining(", "));
-        throw EngineException.usage("--device " + wanted + " is not there; use one of " + known + ".");
+        int colon = id.indexOf(':');
+        return TornadoRuntimeProvider.getTornadoRuntime()
+                .getBackend(Integer.parseInt(id.substring(0, colon)))
+                .getDevice(Integer.parseInt(id.substring(colon + 1)));
     }
 }

@@ -39,7 +39,12 @@ final class ScorePlan implements AutoCloseable {
 
     ScorePlan start(TornadoDevice device) {
         plan = new DevicePlan(device, graphs());
-        mirror.forget(plan, 0);
+        try {
+            mirror.forget(plan, 0);
+        } catch (RuntimeException e) {
+            plan.close(); // what fitted before the rest did not
+            throw e;
+        }
         return this;
     }
 

@@ -16,7 +16,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 
 /** Top-k on a device. */
-final class TornadoTopK implements TopK {
+final class TornadoTopK implements TopK, AutoCloseable {
     /** Rows that run together. */
     private static final int ROWS = 16;
 
@@ -39,9 +39,7 @@ final class TornadoTopK implements TopK {
     public void select(float[] scores, int stride, QueryRows rows, int from, int to, Selection selection) {
         int k = selection.k();
         if (state == null || state.k() != k || state.most() < rows.longest()) {
-            if (state != null) {
-                state.plan().close();
-            }
+            close();
             state = allocate(k, Rows.room(rows.longest()));
         }
         int[] meta = {0, k, state.most(), state.rows().stride()};
@@ -54,9 +52,24 @@ final class TornadoTopK implements TopK {
                 MemorySegment.copy(scores, (first - from + i) * stride, state.scores().getSegment(),
                         ValueLayout.JAVA_FLOAT, i * 4L * state.most(), rows.visible(first + i));
             }
-            state.plan().run(0);
+            try {
+                state.plan().run(0);
+            } catch (RuntimeException e) {
+                close(); // a plan whose arrays are not all there must not run again
+                throw e;
+            }
             DeviceArrays.copy(state.positions(), 0, selection.positions(), first * k, count * k);
             DeviceArrays.copy(state.slots(), 0, selection.slots(), first * k, count * k);
+        }
+    }
+
+    /** Frees the plan; where another one does not fit the device, none is left to be used. */
+    @Override
+    public void close() {
+        State closing = state;
+        state = null;
+        if (closing != null) {
+            closing.plan().close();
         }
     }
 

@@ -5,6 +5,7 @@ import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
 
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -22,7 +23,8 @@ public record Implementations(
         IndexScorer indexer,
         TopK topk,
         Map<Phase, String> names,
-        Optional<String> notice) {
+        Optional<String> notice)
+        implements AutoCloseable {
     /** Chooses by name; a phase that {@code choice} does not mention is {@code auto}. */
     public static Implementations choose(Providers providers, Map<Phase, String> choice, Resources resources) {
         Map<Phase, AttentionProvider> chosen = new EnumMap<>(Phase.class);
@@ -38,13 +40,31 @@ public record Implementations(
             }
         }
         checkDevice(resources.device(), chosen);
+        AttentionProvider forPrefill = chosen.get(Phase.PREFILL);
+        AttentionProvider forDecode = chosen.get(Phase.DECODE);
+        LatentAttention decode = forDecode.latentAttention(resources);
         return new Implementations(
-                chosen.get(Phase.PREFILL).latentAttention(resources),
-                chosen.get(Phase.DECODE).latentAttention(resources),
+                // one object where one provider serves both: it may keep a copy of the caches
+                forPrefill == forDecode ? decode : forPrefill.latentAttention(resources),
+                decode,
                 chosen.get(Phase.INDEXER).indexScorer(resources),
                 chosen.get(Phase.TOPK).topK(resources),
                 Map.copyOf(names),
                 notice);
+    }
+
+    /** Gives back what implementations hold besides the caches' copies; they must not be used again. */
+    @Override
+    public void close() {
+        for (Object implementation : Arrays.asList(prefill, decode, indexer, topk)) {
+            if (implementation instanceof AutoCloseable closing) {
+                try {
+                    closing.close();
+                } catch (Exception e) {
+                    throw new EngineException("attention could not give back what it held: " + e.getMessage(), e);
+                }
+            }
+        }
     }
 
     private static void checkDevice(String device, Map<Phase, AttentionProvider> chosen) {

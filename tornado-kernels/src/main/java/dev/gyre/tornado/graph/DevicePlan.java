@@ -7,7 +7,9 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
+import uk.ac.manchester.tornado.api.exceptions.TornadoDeviceMMANotSupported;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
 import uk.ac.manchester.tornado.api.exceptions.TornadoOutOfMemoryException;
 
 import java.util.List;
@@ -19,6 +21,7 @@ public final class DevicePlan implements AutoCloseable {
     private final GridScheduler grids = new GridScheduler();
     private final TornadoDevice device;
     private TornadoExecutionResult last;
+    private boolean failed;
 
     /** Makes the plan; compiles nothing yet. */
     public DevicePlan(TornadoDevice device, List<KernelGraph> graphs) {
@@ -44,14 +47,20 @@ public final class DevicePlan implements AutoCloseable {
 
     /** Runs a graph and returns when its results are here. */
     public void run(int graph) {
+        failed = true; // until the run has ended
         try {
             last = plan.withGraph(graph).withDevice(device).withGridScheduler(grids).execute();
+            failed = false;
         } catch (TornadoOutOfMemoryException e) {
             long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
-            throw new EngineException("the device " + device.getPhysicalDevice().getDeviceName() + " has no room for the "
-                    + wanted + " bytes that " + graphs.get(graph).name() + " needs, of "
-                    + device.getPhysicalDevice().getDeviceGlobalMemorySize() + " that it has; use a shorter "
-                    + "--context-length, a smaller --kv-cache-dtype, or more memory with -Dtornado.device.memory=<N>GB.", e);
+            throw new EngineException("a part of the attention needs " + wanted + " bytes on the device "
+                    + device.getPhysicalDevice().getDeviceName() + " ("
+                    + device.getPhysicalDevice().getDeviceGlobalMemorySize() + " bytes), and what TornadoVM may take of it (4 GB where nothing else is said) is used up; set "
+                    + "JDK_JAVA_OPTIONS=-Dtornado.device.memory=<N>GB, or use a shorter --context-length or a smaller "
+                    + "--kv-cache-dtype.", e);
+        } catch (TornadoDeviceMMANotSupported e) {
+            throw new EngineException("the device " + device.getPhysicalDevice().getDeviceName()
+                    + " has no matrix instructions for this cache dtype; use --kv-cache-dtype f32.", e);
         }
     }
 
@@ -60,11 +69,18 @@ public final class DevicePlan implements AutoCloseable {
         last.transferToHost(arrays);
     }
 
-    /** Frees the plan's arrays on the device. */
+    /**
+     * Frees the plan's arrays on the device. After a run that failed TornadoVM 5.2 stumbles over what it had not yet
+     * allocated, and some of the rest may stay: the failure that led here says what is wrong, this one would hide it.
+     */
     @Override
     public void close() {
         try {
             plan.close();
+        } catch (TornadoInternalError e) {
+            if (!failed) {
+                throw e;
+            }
         } catch (TornadoExecutionPlanException e) {
             throw new EngineException("the device " + device.getPhysicalDevice().getDeviceName()
                     + " could not give its memory back: " + e.getMessage(), e);

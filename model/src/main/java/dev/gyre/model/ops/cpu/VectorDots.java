@@ -30,10 +30,11 @@ final class VectorDots {
     private static final int ROWS = 3;
 
     /**
-     * {@link Decoding#fp8} gives a value times 2^-120. Half of that goes to the token and half to the sum, so that
-     * nothing on the way leaves the range of f32 that would not leave it anyway.
+     * {@link Decoding#fp8} gives a value times 2^-120. Most of that goes to the token, the rest to the sum: a token times a
+     * scale must stay below 2^38, and where products are below 2^-96 they lose bits that {@link #many} keeps.
      */
-    private static final float HALF_FACTOR = 0x1p60f;
+    private static final float TOKEN_FACTOR = 0x1p90f;
+    private static final float SUM_FACTOR = 0x1p30f;
 
     /** Weights from this size on are taken to lie in memory: first-level and second-level caches hold none of it. */
     private static final long FAR_BYTES = 4L << 20;
@@ -221,7 +222,7 @@ final class VectorDots {
     void one(float[] x, int at, Weight weight, int row, int count, float[] out, int output) {
         boolean fp8 = weight.dtype() == DType.F8_E4M3;
         if (fp8) {
-            scale(x, at, weight, row, HALF_FACTOR, 0);
+            scale(x, at, weight, row, TOKEN_FACTOR, 0);
         }
         for (int piece = 0; piece < weight.columns(); piece += PIECE) {
             int to = Math.min(piece + PIECE, weight.columns());
@@ -344,9 +345,9 @@ final class VectorDots {
     /** {@link #finish} for the first {@code count} vectors and as many weight rows. */
     private void finishFp8(int count, Weight weight, int row, int from, int end, int to, float[] out, int output) {
         for (int i = 0; i < count; i++) {
-            float sum = Lanes.sum(lanes, i * Lanes.COUNT) * HALF_FACTOR;
+            float sum = Lanes.sum(lanes, i * Lanes.COUNT) * SUM_FACTOR;
             for (int c = end; c < to; c++) {
-                sum = Math.fma(scaled[c] * (1 / HALF_FACTOR), VectorRows.code(weight, row + i, c), sum);
+                sum = Math.fma(scaled[c] * (1 / TOKEN_FACTOR), VectorRows.code(weight, row + i, c), sum);
             }
             out[output + i] = from == 0 ? sum : out[output + i] + sum;
         }

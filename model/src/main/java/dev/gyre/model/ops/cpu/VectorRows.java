@@ -13,8 +13,9 @@ import jdk.incubator.vector.FloatVector;
 
 /** Decodes weight rows with vectors, to the same bits as {@link Weight#decode}. */
 final class VectorRows {
-    /** Tokens times a scale within [1 / limit, limit] stay in the range of f32. */
-    private static final float ORDINARY_LIMIT = 0x1p30f;
+    /** Scales of real checkpoints are far from these; beyond them tokens could leave the range of f32 on the way. */
+    private static final float LEAST_SCALE = 0x1p-30f;
+    private static final float MOST_SCALE = 0x1p10f;
     private static final float[] CODES = Fp8E4M3.table();
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
@@ -77,7 +78,7 @@ final class VectorRows {
         for (int row = 0; row < weight.rows(); row += weight.blockRows()) {
             for (int column = 0; column < weight.columns(); column += weight.blockColumns()) {
                 float scale = Math.abs(weight.scale(row, column));
-                if (!(scale <= ORDINARY_LIMIT && (scale >= 1 / ORDINARY_LIMIT || scale == 0))) {
+                if (!(scale <= MOST_SCALE && (scale >= LEAST_SCALE || scale == 0))) {
                     return false;
                 }
             }
