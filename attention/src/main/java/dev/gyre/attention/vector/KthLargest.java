@@ -10,8 +10,8 @@ import jdk.incubator.vector.VectorOperators;
 
 /**
  * The k-th largest of some scores, by histograms of 2048 bins: the first spans the range of the scores, so that they
- * spread over its bins whatever they are; the next spans one bin of the one before, and only what lies there is looked at
- * again. Belongs to one worker.
+ * spread over its bins whatever they are; the next spans one bin of the one before, and only what lies there is looked
+ * at again. Belongs to one worker.
  */
 final class KthLargest {
     private static final int BINS_LOG2 = 11;
@@ -68,8 +68,8 @@ final class KthLargest {
 
     /** {@link #key} of each lane. */
     private static IntVector keys(FloatVector scores) {
-        FloatVector numbers = scores.add(0f)
-                .blend(FloatVector.broadcast(Lanes.FLOATS, Float.NEGATIVE_INFINITY), scores.test(VectorOperators.IS_NAN));
+        FloatVector lowest = FloatVector.broadcast(Lanes.FLOATS, Float.NEGATIVE_INFINITY);
+        FloatVector numbers = scores.add(0f).blend(lowest, scores.test(VectorOperators.IS_NAN));
         IntVector bits = numbers.reinterpretAsInts();
         return bits.lanewise(VectorOperators.XOR, bits.lanewise(VectorOperators.ASHR, 31).and(Integer.MAX_VALUE));
     }

@@ -162,8 +162,8 @@ public final class VectorTopK implements TopK, WorkerPool.Task {
     }
 
     /**
-     * Collects the scores above the bound of the positions [from, to), ascending, at {@code candidates[at..]}; returns how
-     * many. Where there is no room for another vector it stops and returns {@code room}.
+     * Collects the scores above the bound of the positions [from, to), ascending, at {@code candidates[at..]}; returns
+     * how many. Where there is no room for another vector it stops and returns {@code room}.
      */
     private int collect(int start, int from, int to, float bound, Scratch work, int at, int room) {
         float[] candidates = work.candidates;

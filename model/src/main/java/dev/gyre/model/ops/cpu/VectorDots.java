@@ -43,9 +43,6 @@ final class VectorDots {
     /** Bytes of a cache line, on all common processors or a fraction of it. */
     private static final long LINE = 64;
 
-    /** Beyond it e^x is near the largest float; x / e^-x is 0 long before. */
-    private static final float EXP_LIMIT = 87f;
-
     /** Sums by lanes, on their way to one number: kept as vectors until then, they would become objects. */
     private final float[] lanes = new float[TOKENS * ROWS * Lanes.COUNT];
     private int fetched;
@@ -362,56 +359,6 @@ final class VectorDots {
                 sum = Math.fma(x[at + c], weight.value(row + i, c), sum);
             }
             out[output + i] = from == 0 ? sum : out[output + i] + sum;
-        }
-    }
-
-    /**
-     * {@code out[output + c] = sum over n of x[at + n] * block[n, c]} for {@code count} columns, in the order of n.
-     *
-     * @param block rows {@code stride} apart
-     */
-    static void combine(
-            float[] x, int at, int n, float[] block, int stride, int count, float[] out, int output) {
-        int c = 0;
-        for (; c + 4 * Lanes.COUNT <= count; c += 4 * Lanes.COUNT) {
-            FloatVector a0 = FloatVector.zero(Lanes.FLOATS);
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
-            for (int i = 0; i < n; i++) {
-                FloatVector v = FloatVector.broadcast(Lanes.FLOATS, x[at + i]);
-                int w = i * stride + c;
-                a0 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w), a0);
-                a1 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + Lanes.COUNT), a1);
-                a2 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + 2 * Lanes.COUNT), a2);
-                a3 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + 3 * Lanes.COUNT), a3);
-            }
-            a0.intoArray(out, output + c);
-            a1.intoArray(out, output + c + Lanes.COUNT);
-            a2.intoArray(out, output + c + 2 * Lanes.COUNT);
-            a3.intoArray(out, output + c + 3 * Lanes.COUNT);
-        }
-        for (; c < count; c++) {
-            float sum = 0;
-            for (int i = 0; i < n; i++) {
-                sum = Math.fma(x[at + i], block[i * stride + c], sum);
-            }
-            out[output + c] = sum;
-        }
-    }
-
-    /** {@code out = gate / (1 + exp(-gate)) * up}. */
-    static void swiGlu(float[] gate, int g, float[] up, int u, float[] out, int o, int count) {
-        int i = 0;
-        for (; i <= count - Lanes.COUNT; i += Lanes.COUNT) {
-            FloatVector x = FloatVector.fromArray(Lanes.FLOATS, gate, g + i);
-            x.div(Lanes.exp(x.neg().min(EXP_LIMIT)).add(1f))
-                    .mul(FloatVector.fromArray(Lanes.FLOATS, up, u + i))
-                    .intoArray(out, o + i);
-        }
-        for (; i < count; i++) {
-            float x = gate[g + i];
-            out[o + i] = x / (Lanes.exp(Math.min(-x, EXP_LIMIT)) + 1f) * up[u + i];
         }
     }
 }

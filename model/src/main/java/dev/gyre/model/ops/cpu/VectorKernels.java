@@ -8,6 +8,8 @@ import dev.gyre.model.ops.MlaShape;
 
 import java.util.Arrays;
 
+import jdk.incubator.vector.FloatVector;
+
 /**
  * Matrix products with the Vector API. A task takes a block of weight rows. For few tokens the weights are decoded in
  * registers; for many, a block of rows is decoded once to scratch that stays in the second-level cache, and multiplied
@@ -23,6 +25,9 @@ public final class VectorKernels implements Kernels {
     private static final int REGISTER_ROWS = 64;
     /** Columns of a task of {@link #absorb}: with 128 rows they fill half a first-level cache. */
     private static final int COLUMNS = 64;
+
+    /** Beyond it e^x is near the largest float; x / e^-x is 0 long before. */
+    private static final float EXP_LIMIT = 87f;
 
     private final WorkerPool pool;
     private final float[][] scratch;
@@ -177,7 +182,7 @@ public final class VectorKernels implements Kernels {
             int target = head * (shape.latent() + shape.rope());
             for (int row = 0; row < rows; row++) {
                 int to = out.row(row) + target;
-                VectorDots.combine(q.data(), q.row(row) + query, shape.nope(), block, COLUMNS, count, out.data(), to + from);
+                combine(q.data(), q.row(row) + query, shape.nope(), block, COLUMNS, count, out.data(), to + from);
                 if (from == 0) {
                     System.arraycopy(
                             q.data(), q.row(row) + query + shape.nope(), out.data(), to + shape.latent(), shape.rope());
@@ -201,8 +206,58 @@ public final class VectorKernels implements Kernels {
 
         @Override
         public void run(int row, int worker) {
-            VectorDots.swiGlu(
+            swiGlu(
                     gate.data(), gate.row(row), up.data(), up.row(row), out.data(), out.row(row), gate.columns());
+        }
+    }
+
+    /**
+     * {@code out[output + c] = sum over n of x[at + n] * block[n, c]} for {@code count} columns, in the order of n.
+     *
+     * @param block rows {@code stride} apart
+     */
+    private static void combine(
+            float[] x, int at, int n, float[] block, int stride, int count, float[] out, int output) {
+        int c = 0;
+        for (; c + 4 * Lanes.COUNT <= count; c += 4 * Lanes.COUNT) {
+            FloatVector a0 = FloatVector.zero(Lanes.FLOATS);
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            for (int i = 0; i < n; i++) {
+                FloatVector v = FloatVector.broadcast(Lanes.FLOATS, x[at + i]);
+                int w = i * stride + c;
+                a0 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w), a0);
+                a1 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + Lanes.COUNT), a1);
+                a2 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + 2 * Lanes.COUNT), a2);
+                a3 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + 3 * Lanes.COUNT), a3);
+            }
+            a0.intoArray(out, output + c);
+            a1.intoArray(out, output + c + Lanes.COUNT);
+            a2.intoArray(out, output + c + 2 * Lanes.COUNT);
+            a3.intoArray(out, output + c + 3 * Lanes.COUNT);
+        }
+        for (; c < count; c++) {
+            float sum = 0;
+            for (int i = 0; i < n; i++) {
+                sum = Math.fma(x[at + i], block[i * stride + c], sum);
+            }
+            out[output + c] = sum;
+        }
+    }
+
+    /** {@code out = gate / (1 + exp(-gate)) * up}. */
+    private static void swiGlu(float[] gate, int g, float[] up, int u, float[] out, int o, int count) {
+        int i = 0;
+        for (; i <= count - Lanes.COUNT; i += Lanes.COUNT) {
+            FloatVector x = FloatVector.fromArray(Lanes.FLOATS, gate, g + i);
+            x.div(Lanes.exp(x.neg().min(EXP_LIMIT)).add(1f))
+                    .mul(FloatVector.fromArray(Lanes.FLOATS, up, u + i))
+                    .intoArray(out, o + i);
+        }
+        for (; i < count; i++) {
+            float x = gate[g + i];
+            out[o + i] = x / (Lanes.exp(Math.min(-x, EXP_LIMIT)) + 1f) * up[u + i];
         }
     }
 }
