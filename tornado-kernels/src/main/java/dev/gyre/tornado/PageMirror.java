@@ -10,6 +10,8 @@ import dev.gyre.tornado.kernels.Decode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
+import java.util.Arrays;
+
 /**
  * A copy of a paged cache on the device: a pool of ints (bf16, FP8 codes) and one of floats (f32 values or FP8 scales).
  * Pages that changed on the host since they were sent are staged and scattered to their places before the cache is read.
@@ -105,8 +107,9 @@ final class PageMirror {
         plan.run(graph);
     }
 
-    /** Brings the pools to the device, where graphs that read them need them. */
-    void start(DevicePlan plan, int graph) {
+    /** A new plan has new pools: everything must be sent again, in one run at least so that the pools are there. */
+    void forget(DevicePlan plan, int graph) {
+        Arrays.fill(sent, 0);
         send(plan, graph, 0);
     }
 }

@@ -6,10 +6,17 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.cache.IndexKeyCache;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
-/** Index scores on a device, with a plan for each layer. */
+import java.util.Collections;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import java.util.Set;
+
+/** Index scores on a device: a plan for each layer's cache, made when the layer first asks. */
 final class TornadoIndexScorer implements IndexScorer {
     private final TornadoDevice device;
-    private final LayerPlans<IndexKeyCache, ScorePlan> plans = new LayerPlans<>(IndexKeyCache::onClose);
+    private final Map<IndexKeyCache, ScorePlan> plans = new IdentityHashMap<>();
+    /** Caches that will say when they close. */
+    private final Set<IndexKeyCache> told = Collections.newSetFromMap(new IdentityHashMap<>());
 
     TornadoIndexScorer(TornadoDevice device) {
         this.device = device;
@@ -24,10 +31,31 @@ final class TornadoIndexScorer implements IndexScorer {
             int to,
             float[] scores,
             int stride) {
-        plans.with(
-                keys,
-                plan -> plan.serves(queries, rows.longest()),
-                () -> new ScorePlan(keys, queries, rows.longest(), Devices.hasTensorCores(device)).start(device),
-                plan -> plan.score(queries, rows, from, to, scores, stride));
+        ScorePlan plan = plans.get(keys);
+        if (plan == null || !plan.serves(queries, rows.longest())) {
+            // where another plan does not fit the device, none is left to be used
+            close(keys);
+            plan = new ScorePlan(keys, queries, rows.longest(), Devices.hasTensorCores(device)).start(device);
+            plans.put(keys, plan);
+            if (told.add(keys)) {
+                keys.onClose(() -> {
+                    told.remove(keys);
+                    close(keys);
+                });
+            }
+        }
+        try {
+            plan.score(queries, rows, from, to, scores, stride);
+        } catch (RuntimeException e) {
+            close(keys); // a plan whose arrays are not all there must not run again
+            throw e;
+        }
+    }
+
+    private void close(IndexKeyCache keys) {
+        ScorePlan plan = plans.remove(keys);
+        if (plan != null) {
+            plan.close();
+        }
     }
 }
