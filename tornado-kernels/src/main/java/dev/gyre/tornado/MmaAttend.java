@@ -8,12 +8,12 @@ import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.KernelGraph;
 import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.MmaMlaKernels;
-import dev.gyre.tornado.kernels.MmaSoftmaxKernels;
+import dev.gyre.tornado.kernels.MmaMlaSums;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Attention with {@link MmaMlaKernels}: DeepSeek-V3.2's shape and bf16 caches on NVIDIA's tensor cores. Queries and
+ * Attention with {@link MmaMlaKernels} and {@link MmaMlaSums}: DeepSeek-V3.2's shape and bf16 caches on NVIDIA's tensor cores. Queries and
  * weights are rounded to bf16 too, as FlashMLA does; sums are in f32.
  */
 final class MmaAttend implements LatentAttend {
@@ -50,28 +50,23 @@ final class MmaAttend implements LatentAttend {
     @Override
     public KernelGraph graph(PageMirror mirror) {
         int tiles = rows * k / MmaMlaKernels.TILE;
-        IntArray packed = DeviceArrays.ints(Decode.LEAD + rows * MmaSoftmaxKernels.PACKED_INTS);
-        FloatArray scores = DeviceArrays.floats(
-                Math.addExact(Decode.LEAD, Math.multiplyExact(rows * k, MmaMlaKernels.HEADS)));
-        FloatArray highest = DeviceArrays.floats(tiles * 4 * MmaMlaKernels.HEADS);
-        IntArray weights = DeviceArrays.ints(Decode.LEAD + rows * k * MmaMlaKernels.HEADS / 2);
-        FloatArray sums = DeviceArrays.floats(tiles * 2 * MmaMlaKernels.HEADS);
+        IntArray packed = DeviceArrays.ints(Decode.LEAD + rows * MmaMlaKernels.PACKED_INTS);
+        IntArray weights = DeviceArrays.ints(
+                Math.addExact(Decode.LEAD, Math.multiplyExact(rows * k, MmaMlaKernels.HEADS / 2)));
+        FloatArray highest = DeviceArrays.floats(tiles * MmaMlaKernels.HEADS);
+        FloatArray sums = DeviceArrays.floats(tiles * MmaMlaKernels.HEADS);
         IntArray latents = mirror.ints();
-        FloatArray unused = mirror.floats();
         return new KernelGraph("attend" + rows)
-                .from(PageMirror.GRAPH, latents, unused)
-                .once(packed, scores, highest, weights, sums, out)
+                .from(PageMirror.GRAPH, latents, mirror.floats())
+                .once(packed, weights, highest, sums, out)
                 .always(meta, factors, selected, queries)
-                .then(Call.of("pack", rows * MmaSoftmaxKernels.PACKED_INTS / 256, 256, MmaSoftmaxKernels.PACK_BYTES)
-                        .kernel(MmaSoftmaxKernels::kPackQueries, meta, queries, packed))
-                .then(Call.of("scores", tiles, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
-                        .kernel(MmaMlaKernels::kScores, meta, selected, packed, latents, scores, highest))
-                .then(Call.of("weights", tiles, MmaSoftmaxKernels.WEIGHT_THREADS, MmaSoftmaxKernels.WEIGHTS_BYTES)
-                        .kernel(MmaSoftmaxKernels::kWeights, meta, factors, selected, scores, highest, weights, sums))
-                .then(Call.of("sums", rows * 4, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
-                        .kernel(MmaMlaKernels::kSums, meta, selected, weights, latents, out))
-                .then(Call.of("divide", rows * MmaMlaKernels.HEADS, 128, 0)
-                        .kernel(MmaSoftmaxKernels::kDivide, meta, sums, out))
+                .then(Call.of("pack", rows * MmaMlaKernels.PACKED_INTS / 256, 256, 0)
+                        .kernel(MmaMlaKernels::kPackQueries, meta, queries, packed))
+                .then(Call.of("weights", tiles, MmaMlaKernels.THREADS, MmaMlaKernels.LOCAL_BYTES)
+                        .kernel(MmaMlaKernels::kWeights,
+                                meta, factors, selected, packed, latents, weights, highest, sums))
+                .then(Call.of("sums", rows * MmaMlaSums.COLUMNS, MmaMlaSums.THREADS, MmaMlaSums.LOCAL_BYTES)
+                        .kernel(MmaMlaSums::kSums, meta, selected, weights, highest, sums, latents, out))
                 .results(out);
     }
 

@@ -7,7 +7,6 @@ import dev.gyre.attention.cache.IndexKeyCache;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.KernelGraph;
-import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.MmaScoreKernels;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -20,13 +19,13 @@ import java.lang.foreign.ValueLayout;
  * rounded to f16; keys are exact, sums in f32.
  */
 final class MmaScores implements ScoreGraph {
-    /** Blocks in flight that fill the largest GPUs. */
-    private static final int BLOCKS = 256;
+    /** Blocks in flight on the largest GPUs: 132 multiprocessors, six each. */
+    private static final int BLOCKS = 792;
 
     private final int most;
     private final int shares;
     private final Rows rows;
-    private final IntArray meta = DeviceArrays.ints(5);
+    private final IntArray meta = DeviceArrays.ints(4);
     private final IntArray queries;
     private final FloatArray weights;
     private final IntArray scores;
@@ -34,7 +33,7 @@ final class MmaScores implements ScoreGraph {
     /** @param most the longest row */
     MmaScores(int capacity, int most) {
         this.most = most;
-        shares = Math.max(1, BLOCKS / capacity);
+        shares = Math.clamp(most / MmaScoreKernels.TILE, 1, Math.max(1, BLOCKS / capacity));
         rows = Rows.allocate(capacity, most);
         queries = DeviceArrays.ints(capacity * MmaScoreKernels.PACKED_INTS);
         weights = DeviceArrays.floats(capacity * MmaScoreKernels.HEADS);
@@ -57,22 +56,19 @@ final class MmaScores implements ScoreGraph {
     public KernelGraph graph(PageMirror mirror) {
         IntArray codes = mirror.ints();
         FloatArray scales = mirror.floats();
-        int blocks = rows.capacity() * shares;
-        FloatArray scratch = DeviceArrays.floats(
-                Decode.LEAD + blocks * MmaScoreKernels.TILE * MmaScoreKernels.HEADS);
         return new KernelGraph("score" + rows.capacity())
                 .from(PageMirror.GRAPH, codes, scales)
-                .once(scratch, scores)
+                .once(scores)
                 .always(meta, rows.visible(), rows.tables(), queries, weights)
-                .then(Call.of("scores", blocks, MmaScoreKernels.THREADS, MmaScoreKernels.LOCAL_BYTES)
+                .then(Call.of("scores", rows.capacity() * shares, MmaScoreKernels.THREADS, MmaScoreKernels.LOCAL_BYTES)
                         .kernel(MmaScoreKernels::kScores,
-                                meta, rows.visible(), rows.tables(), queries, weights, codes, scales, scratch, scores))
+                                meta, rows.visible(), rows.tables(), queries, weights, codes, scales, scores))
                 .results(scores);
     }
 
     @Override
     public void set(IndexQueries asked, QueryRows all, int from, int count) {
-        int[] values = {count, most, rows.stride(), shares, 0};
+        int[] values = {count, most, rows.stride(), shares};
         DeviceArrays.copy(values, 0, meta, 0, values.length);
         rows.visible().init(0); // rows that this call does not have see nothing
         rows.set(all, from, from + count);

@@ -6,7 +6,7 @@ import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.MmaMlaKernels;
-import dev.gyre.tornado.kernels.MmaSoftmaxKernels;
+import dev.gyre.tornado.kernels.MmaMlaSums;
 import dev.gyre.tornado.kernels.MmaScoreKernels;
 import dev.gyre.tornado.kernels.TopKKernels;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
@@ -140,9 +140,9 @@ public final class GpuReport {
     }
 
     private void scores(int rows, int length) {
-        int shares = 8;
+        int shares = Math.clamp(792 / rows, 1, length / 64);
         int pages = rows * length / 64;
-        IntArray meta = IntArray.fromElements(rows, length, length / 64, shares, 0);
+        IntArray meta = IntArray.fromElements(rows, length, length / 64, shares);
         IntArray visible = new IntArray(rows);
         IntArray tables = new IntArray(pages);
         for (int i = 0; i < pages; i++) {
@@ -162,15 +162,13 @@ public final class GpuReport {
         MmaScoreKernels.pack(q, 0, rows, queries);
         float[] w = normal(rows * 64, 9);
         FloatArray weights = FloatArray.fromArray(w);
-        FloatArray scratch = new FloatArray(Decode.LEAD + rows * shares * 128 * 64);
-        scratch.init(Float.NaN);
         IntArray scores = new IntArray(rows * length);
         scores.init(Float.floatToRawIntBits(Float.NaN));
         try (GpuCase timed = new GpuCase(device, "scores", 10,
-                List.of(meta, visible, tables, queries, weights, keys, scales, scratch, scores), List.of(scores),
+                List.of(meta, visible, tables, queries, weights, keys, scales, scores), List.of(scores),
                 id -> Call.of(id, rows * shares, MmaScoreKernels.THREADS, MmaScoreKernels.LOCAL_BYTES)
                         .kernel(MmaScoreKernels::kScores,
-                                meta, visible, tables, queries, weights, keys, scales, scratch, scores))) {
+                                meta, visible, tables, queries, weights, keys, scales, scores))) {
             double seconds = timed.seconds();
             timed.fetch();
             float[] fp8 = Fp8E4M3.table();
@@ -219,34 +217,26 @@ public final class GpuReport {
         float[] q = normal(rows * 128 * 576, 11);
         FloatArray queries = FloatArray.fromArray(q);
         IntArray packed = new IntArray(Decode.LEAD + rows * 36_864);
-        FloatArray scores = DeviceArrays.floats(Decode.LEAD + rows * k * 128);
-        FloatArray highest = DeviceArrays.floats(rows * k / 128 * 4 * 128);
+        FloatArray highest = DeviceArrays.floats(rows * k);
         IntArray weights = new IntArray(Decode.LEAD + rows * k * 64);
-        FloatArray sums = DeviceArrays.floats(rows * k / 128 * 2 * 128);
+        FloatArray sums = DeviceArrays.floats(rows * k);
         FloatArray out = new FloatArray(rows * 128 * 512);
-        scores.init(Float.NaN);
         highest.init(Float.NaN);
         weights.init(-1);
         sums.init(Float.NaN);
         out.init(Float.NaN);
         packed.init(-1);
-        int packBlocks = rows * MmaSoftmaxKernels.PACKED_INTS / 256;
-        GpuCase.Kernel pack = id -> Call.of(id, packBlocks, 256, MmaSoftmaxKernels.PACK_BYTES)
-                .kernel(MmaSoftmaxKernels::kPackQueries, meta, queries, packed);
-        GpuCase.Kernel scoring = id -> Call.of(id, rows * k / 128, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
-                .kernel(MmaMlaKernels::kScores, meta, slots, packed, latents, scores, highest);
-        GpuCase.Kernel weighing = id -> Call.of(id, rows * k / 128, 256, MmaSoftmaxKernels.WEIGHTS_BYTES)
-                .kernel(MmaSoftmaxKernels::kWeights, meta, factors, slots, scores, highest, weights, sums);
-        GpuCase.Kernel summing = id -> Call.of(id, rows * 4, MmaMlaKernels.THREADS, MmaMlaKernels.PRODUCT_BYTES)
-                .kernel(MmaMlaKernels::kSums, meta, slots, weights, latents, out);
-        GpuCase.Kernel dividing = id -> Call.of(id, rows * 128, 128, 0)
-                .kernel(MmaSoftmaxKernels::kDivide, meta, sums, out);
-        List<Object> arrays =
-                List.of(meta, factors, latents, slots, queries, packed, scores, highest, weights, sums, out);
+        GpuCase.Kernel pack = id -> Call.of(id, rows * MmaMlaKernels.PACKED_INTS / 256, 256, 0)
+                .kernel(MmaMlaKernels::kPackQueries, meta, queries, packed);
+        GpuCase.Kernel weighing = id -> Call.of(id, rows * k / 128, MmaMlaKernels.THREADS, MmaMlaKernels.LOCAL_BYTES)
+                .kernel(MmaMlaKernels::kWeights, meta, factors, slots, packed, latents, weights, highest, sums);
+        GpuCase.Kernel summing = id -> Call.of(
+                        id, rows * MmaMlaSums.COLUMNS, MmaMlaSums.THREADS, MmaMlaSums.LOCAL_BYTES)
+                .kernel(MmaMlaSums::kSums, meta, slots, weights, highest, sums, latents, out);
+        List<Object> arrays = List.of(meta, factors, latents, slots, queries, packed, highest, weights, sums, out);
         double flops = 2.0 * rows * 128 * k * (576 + 512);
         double bytes = rows * (double) k * 1152;
-        try (GpuCase timed = new GpuCase(
-                device, "mla", 3, arrays, List.of(out), pack, scoring, weighing, summing, dividing)) {
+        try (GpuCase timed = new GpuCase(device, "mla", 5, arrays, List.of(out), pack, weighing, summing)) {
             double seconds = timed.seconds();
             timed.fetch();
             double worst = 0;
@@ -260,8 +250,8 @@ public final class GpuReport {
             row("sparse MLA, " + rows + " rows, top " + k, seconds, flops, bytes, worst < 5e-3 && missing == 0,
                     String.format(Locale.ROOT, "error %.1e, %d missing", worst, missing));
         }
-        String[] names = {"packing queries", "scores", "weights", "sums", "division"};
-        GpuCase.Kernel[] kernels = {pack, scoring, weighing, summing, dividing};
+        String[] names = {"packing queries", "weights", "sums"};
+        GpuCase.Kernel[] kernels = {pack, weighing, summing};
         for (int i = 0; i < kernels.length && rows == 128; i++) {
             try (GpuCase timed = new GpuCase(device, "part", 10, arrays, List.of(), kernels[i])) {
                 lines.add(String.format(

@@ -3,23 +3,23 @@ package dev.gyre.tornado.kernels;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.enums.MMAShape;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.BFloat16;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Sparse absorbed MLA on NVIDIA's tensor cores: 128 heads, latents of 512 and rotary keys of 64 in bf16.
+ * Sparse absorbed MLA on NVIDIA's tensor cores, first half: 128 heads, latents of 512 and rotary keys of 64 in bf16;
+ * from queries to weights. {@link MmaMlaSums} is the second half.
  *
- * <p>TornadoVM 5.2 can store a product to global memory but not read it in registers, so the softmax cannot run
- * within a kernel as FlashAttention's does. Four kernels instead: scores and their maxima, weights, weighted sums,
- * division. The first and the third are products of tiles of 128 x 128 over steps of 64, by sixteen warps of 2 x 4
- * fragments each.
+ * <p>Local memory of a block is 48 KB in TornadoVM 5.2, too little for a kernel that keeps queries and sums as FlashMLA
+ * does. So a selection is split into tiles of 128 tokens, every one a block: scores, their softmax relative to the
+ * tile's own maximum, the weights in bf16. The tiles' maxima are rounded up to powers of two, so that the second half
+ * brings weights to the row's maximum by subtracting from their exponents, exactly.
  *
- * <p>Arrays that are read and written by warps begin {@link Decode#LEAD} elements in.
- *
- * <p>Tiles in local memory are what {@code ldmatrix} reads: on the left 16 rows of 16 values (8 ints a row), on the
- * right 16 values of 8 columns (4 ints a value). Queries and weights lie so in global memory too, and are copied as
- * they are.
+ * <p>Arrays that warps read and write in whole sectors begin {@link Decode#LEAD} elements in. Tiles in local memory
+ * are swizzled, so that what eight lanes read or write at once is in different banks; {@code mmaLoadA} and {@code
+ * mmaLoadB} add the address that a lane has in a tile without gaps, and take an offset from each lane.
  */
 public final class MmaMlaKernels {
     /** Attention heads. */
@@ -32,297 +32,344 @@ public final class MmaMlaKernels {
     public static final int WIDTH = LATENT + ROPE;
     /** Tokens of a tile; selections are padded to a multiple. */
     public static final int TILE = 128;
-    /** Threads of a block of the two products. */
-    public static final int THREADS = 512;
-    /** Bytes of local memory of the two products. */
-    public static final int PRODUCT_BYTES = (4096 + 4096 + TILE) * Integer.BYTES;
+    /** Threads of a block. */
+    public static final int THREADS = 256;
+    /** Ints of a row's packed queries. */
+    public static final int PACKED_INTS = WIDTH * HEADS / 2;
+    /** Bytes of local memory of {@link #kWeights}. */
+    public static final int LOCAL_BYTES = (4096 + 4096 + TILE + 4 * HEADS + HEADS) * Integer.BYTES;
+
+    private static final float LOG2_E = 1.4426950408889634f;
+    private static final float LN_2 = 0.6931471805599453f;
+    /** Below every score's exponent: the maximum of a tile without a valid token. */
+    static final float NOTHING = -1e9f;
 
     private MmaMlaKernels() {}
 
     /**
-     * {@code scores[r, t, h] = q[r, h] . c[slots[r, t]]}, not yet scaled, and the largest of each tile of 128 tokens.
-     * One block a row and tile. What no valid slot is counts as a row of zeros here and is left out of the maximum.
+     * Queries in the order of {@link #kWeights}' right tiles: for each row {@code [36][16][16][4]} ints: steps of 16
+     * dimensions, tiles of 8 heads, dimensions, bf16 pairs of heads.
      *
-     * @param meta rows, k (a multiple of 128), slots of the cache, 0
-     * @param slots {@code [rows, k]}
-     * @param queries as {@link MmaSoftmaxKernels#kPackQueries} made them
-     * @param latents {@code [slots, 288]}: pairs of bf16
-     * @param scores {@code [rows, k, 128]}
-     * @param highest {@code [rows, k / 128, 4, 128]}
+     * @param meta rows
+     * @param q {@code [rows, 128, 576]}
      */
-    public static void kScores(
-            KernelContext context,
-            IntArray meta,
-            IntArray slots,
-            IntArray queries,
-            IntArray latents,
-            FloatArray scores,
-            FloatArray highest) {
-        int[] left = context.allocateIntLocalArray(4096);
-        int[] right = context.allocateIntLocalArray(4096);
-        int[] tokens = context.allocateIntLocalArray(128);
-        int thread = context.localIdx;
-        int lane = thread & 31;
-        int warp = thread / 32;
-        int k = meta.get(1);
-        int tiles = k / 128;
-        int row = context.groupIdx / tiles;
-        int first = row * k + context.groupIdx % tiles * 128;
-        if (thread < 128) {
-            int slot = slots.get(first + thread);
-            int small = slot < meta.get(2) ? slot : -1;
-            tokens[thread] = small;
+    public static void kPackQueries(KernelContext context, IntArray meta, FloatArray q, IntArray packed) {
+        int i = context.globalIdx;
+        if (i < meta.get(0) * 36864) {
+            int head = (i / 64) % 16 * 8 + i % 4 * 2;
+            int d = (i % 36864) / 1024 * 16 + i / 4 % 16;
+            int at = (i / 36864 * 128 + head) * 576 + d;
+            packed.set(Decode.LEAD + i, bf16Pair(q.get(at), q.get(at + 576)));
         }
-        float[] c00 = context.mmaFragment(0f);
-        float[] c01 = context.mmaFragment(0f);
-        float[] c02 = context.mmaFragment(0f);
-        float[] c03 = context.mmaFragment(0f);
-        float[] c10 = context.mmaFragment(0f);
-        float[] c11 = context.mmaFragment(0f);
-        float[] c12 = context.mmaFragment(0f);
-        float[] c13 = context.mmaFragment(0f);
-        int leftWarp = (warp / 4) * 2 * 512;
-        int rightWarp = (warp % 4) * 4 * 256;
-        int fillTile = (warp / 4) * 128 + (warp % 4) * 32 + lane;
-        context.localBarrier();
-        // Four tokens by eight ints a warp: whole sectors from memory, all banks of local memory once. All loads come
-        // before the first store (the compiler cannot tell that the two never meet), and a step ahead of their use.
-        int slot0 = tokens[warp * 4 + lane / 8];
-        int slot1 = tokens[64 + warp * 4 + lane / 8];
-        int v0 = slot0 >= 0 ? latents.get(Decode.LEAD + slot0 * 288 + lane % 8) : 0;
-        int v1 = slot0 >= 0 ? latents.get(Decode.LEAD + slot0 * 288 + lane % 8 + 8) : 0;
-        int v2 = slot0 >= 0 ? latents.get(Decode.LEAD + slot0 * 288 + lane % 8 + 16) : 0;
-        int v3 = slot0 >= 0 ? latents.get(Decode.LEAD + slot0 * 288 + lane % 8 + 24) : 0;
-        int v4 = slot1 >= 0 ? latents.get(Decode.LEAD + slot1 * 288 + lane % 8) : 0;
-        int v5 = slot1 >= 0 ? latents.get(Decode.LEAD + slot1 * 288 + lane % 8 + 8) : 0;
-        int v6 = slot1 >= 0 ? latents.get(Decode.LEAD + slot1 * 288 + lane % 8 + 16) : 0;
-        int v7 = slot1 >= 0 ? latents.get(Decode.LEAD + slot1 * 288 + lane % 8 + 24) : 0;
-        int from = Decode.LEAD + row * 36864 + thread;
-        int w0 = queries.get(from);
-        int w1 = queries.get(from + 512);
-        int w2 = queries.get(from + 1024);
-        int w3 = queries.get(from + 1536);
-        int w4 = queries.get(from + 2048);
-        int w5 = queries.get(from + 2560);
-        int w6 = queries.get(from + 3072);
-        int w7 = queries.get(from + 3584);
-        for (int step = 0; step < 9; step++) {
-            left[fillTile] = v0;
-            left[1024 + fillTile] = v1;
-            left[2048 + fillTile] = v2;
-            left[3072 + fillTile] = v3;
-            left[512 + fillTile] = v4;
-            left[1536 + fillTile] = v5;
-            left[2560 + fillTile] = v6;
-            left[3584 + fillTile] = v7;
-            right[thread] = w0;
-            right[512 + thread] = w1;
-            right[1024 + thread] = w2;
-            right[1536 + thread] = w3;
-            right[2048 + thread] = w4;
-            right[2560 + thread] = w5;
-            right[3072 + thread] = w6;
-            right[3584 + thread] = w7;
-            context.localBarrier();
-            int next = Math.min(step + 1, 8);
-            v0 = slot0 >= 0 ? latents.get(Decode.LEAD + slot0 * 288 + next * 32 + lane % 8) : 0;
-            v1 = slot0 >= 0 ? latents.get(Decode.LEAD + slot0 * 288 + next * 32 + lane % 8 + 8) : 0;
-            v2 = slot0 >= 0 ? latents.get(Decode.LEAD + slot0 * 288 + next * 32 + lane % 8 + 16) : 0;
-            v3 = slot0 >= 0 ? latents.get(Decode.LEAD + slot0 * 288 + next * 32 + lane % 8 + 24) : 0;
-            v4 = slot1 >= 0 ? latents.get(Decode.LEAD + slot1 * 288 + next * 32 + lane % 8) : 0;
-            v5 = slot1 >= 0 ? latents.get(Decode.LEAD + slot1 * 288 + next * 32 + lane % 8 + 8) : 0;
-            v6 = slot1 >= 0 ? latents.get(Decode.LEAD + slot1 * 288 + next * 32 + lane % 8 + 16) : 0;
-            v7 = slot1 >= 0 ? latents.get(Decode.LEAD + slot1 * 288 + next * 32 + lane % 8 + 24) : 0;
-            from = Decode.LEAD + row * 36864 + next * 4096 + thread;
-            w0 = queries.get(from);
-            w1 = queries.get(from + 512);
-            w2 = queries.get(from + 1024);
-            w3 = queries.get(from + 1536);
-            w4 = queries.get(from + 2048);
-            w5 = queries.get(from + 2560);
-            w6 = queries.get(from + 3072);
-            w7 = queries.get(from + 3584);
-            // read anew in every step, or the compiler keeps the addresses of all parts in registers
-            int zero = meta.get(3);
-            for (int part = 0; part < 4; part++) {
-                int leftAt = part * 4096 + leftWarp + zero;
-                int rightAt = part * 4096 + rightWarp + zero;
-                HalfFloat[] a0 = context.mmaLoadA(left, 16, leftAt);
-                HalfFloat[] a1 = context.mmaLoadA(left, 16, leftAt + 512);
-                HalfFloat[] b0 = context.mmaLoadB(right, 16, rightAt);
-                c00 = context.mmaBF16(a0, b0, c00, MMAShape.M16N8K16);
-                c10 = context.mmaBF16(a1, b0, c10, MMAShape.M16N8K16);
-                HalfFloat[] b1 = context.mmaLoadB(right, 16, rightAt + 256);
-                c01 = context.mmaBF16(a0, b1, c01, MMAShape.M16N8K16);
-                c11 = context.mmaBF16(a1, b1, c11, MMAShape.M16N8K16);
-                HalfFloat[] b2 = context.mmaLoadB(right, 16, rightAt + 512);
-                c02 = context.mmaBF16(a0, b2, c02, MMAShape.M16N8K16);
-                c12 = context.mmaBF16(a1, b2, c12, MMAShape.M16N8K16);
-                HalfFloat[] b3 = context.mmaLoadB(right, 16, rightAt + 768);
-                c03 = context.mmaBF16(a0, b3, c03, MMAShape.M16N8K16);
-                c13 = context.mmaBF16(a1, b3, c13, MMAShape.M16N8K16);
-            }
-            context.localBarrier();
-        }
-        int storeRow = first + (warp / 4) * 32;
-        int storeColumn = Decode.LEAD + (warp % 4) * 32;
-        context.mmaStore(c00, scores, storeRow, storeColumn, 128);
-        context.mmaStore(c01, scores, storeRow, storeColumn + 8, 128);
-        context.mmaStore(c02, scores, storeRow, storeColumn + 16, 128);
-        context.mmaStore(c03, scores, storeRow, storeColumn + 24, 128);
-        context.mmaStore(c10, scores, storeRow + 16, storeColumn, 128);
-        context.mmaStore(c11, scores, storeRow + 16, storeColumn + 8, 128);
-        context.mmaStore(c12, scores, storeRow + 16, storeColumn + 16, 128);
-        context.mmaStore(c13, scores, storeRow + 16, storeColumn + 24, 128);
-        context.globalBarrier();
-        // four threads a head, each over a quarter of the tokens, eight loads at a time
-        int head = thread % 128;
-        int side = thread / 128;
-        float best = -1e30f;
-        for (int t = side; t < 128; t += 32) {
-            int at = Decode.LEAD + (first + t) * 128 + head;
-            float s0 = scores.get(at);
-            float s1 = scores.get(at + 512);
-            float s2 = scores.get(at + 1024);
-            float s3 = scores.get(at + 1536);
-            float s4 = scores.get(at + 2048);
-            float s5 = scores.get(at + 2560);
-            float s6 = scores.get(at + 3072);
-            float s7 = scores.get(at + 3584);
-            best = tokens[t] >= 0 ? TornadoMath.max(best, s0) : best;
-            best = tokens[t + 4] >= 0 ? TornadoMath.max(best, s1) : best;
-            best = tokens[t + 8] >= 0 ? TornadoMath.max(best, s2) : best;
-            best = tokens[t + 12] >= 0 ? TornadoMath.max(best, s3) : best;
-            best = tokens[t + 16] >= 0 ? TornadoMath.max(best, s4) : best;
-            best = tokens[t + 20] >= 0 ? TornadoMath.max(best, s5) : best;
-            best = tokens[t + 24] >= 0 ? TornadoMath.max(best, s6) : best;
-            best = tokens[t + 28] >= 0 ? TornadoMath.max(best, s7) : best;
-        }
-        highest.set((first / 128 * 4 + side) * 128 + head, best);
     }
 
     /**
-     * {@code sums over tokens of weight * c[:512]} for a row and 128 of the 512 dimensions a block.
+     * Weights {@code 2^(s - m)} of a row and 128 tokens a block, with {@code s = log2(e) scale (q . c)} and m the
+     * tile's largest s rounded up. What no valid slot is has the weight 0.
      *
-     * @param weights as {@link MmaSoftmaxKernels#kWeights} made them
-     * @param out {@code [rows, 128, 512]}
+     * @param meta rows, k (a multiple of 128), slots of the cache
+     * @param factors the softmax scale
+     * @param slots {@code [rows, k]}
+     * @param queries as {@link #kPackQueries} made them
+     * @param latents {@code [slots, 288]}: pairs of bf16
+     * @param weights {@code [rows, k / 16, 128, 8]} ints: of 16 tokens and a head, bf16 pairs of tokens i and i + 8
+     * @param highest {@code [rows, k / 128, 128]}: m
+     * @param sums {@code [rows, k / 128, 128]}: of the tile's weights
      */
-    public static void kSums(
-            KernelContext context, IntArray meta, IntArray slots, IntArray weights, IntArray latents, FloatArray out) {
+    public static void kWeights(
+            KernelContext context,
+            IntArray meta,
+            FloatArray factors,
+            IntArray slots,
+            IntArray queries,
+            IntArray latents,
+            IntArray weights,
+            FloatArray highest,
+            FloatArray sums) {
         int[] left = context.allocateIntLocalArray(4096);
         int[] right = context.allocateIntLocalArray(4096);
+        int[] tokens = context.allocateIntLocalArray(128);
+        float[] parts = context.allocateFloatLocalArray(512);
+        float[] tops = context.allocateFloatLocalArray(128);
         int thread = context.localIdx;
         int lane = thread & 31;
         int warp = thread / 32;
         int k = meta.get(1);
-        int limit = meta.get(2);
-        int row = context.groupIdx / 4;
-        int column = context.groupIdx % 4;
+        int row = context.groupIdx / (k / 128);
+        int first = context.groupIdx * 128;
+        if (thread < 128) {
+            int slot = slots.get(first + thread);
+            int valid = slot < meta.get(2) ? slot : -1;
+            tokens[thread] = valid;
+        }
+        context.localBarrier();
+        // steps of 32 dimensions: 16 threads a token, 16 tokens at a time; chunk i of four lies at i ^ (token / 2 % 4)
+        int place = lane % 16;
+        int fill = thread / 16 * 16 + ((place / 4) ^ (thread / 32 & 3)) * 4 + place % 4;
+        int source = Decode.LEAD + row * 36864 + thread;
+        int[] from = new int[8];
+        int[] keys = new int[8];
+        int[] asked = new int[8];
+        for (int u = 0; u < 8; u++) {
+            from[u] = Decode.LEAD + Math.max(tokens[16 * u + thread / 16], 0) * 288 + place;
+            keys[u] = latents.get(from[u]);
+            asked[u] = queries.get(source + 256 * u);
+        }
+        // a warp has 32 tokens and 64 heads
+        int group = warp / 2;
+        int leftRow = lane & 15;
+        int leftHalf = lane / 16;
+        int leftAt = (group * 32 + leftRow) * 64 - leftRow * 32 - leftHalf * 16;
+        int step0 = leftAt + (leftHalf ^ (leftRow / 2 & 3)) * 16;
+        int step1 = leftAt + ((2 + leftHalf) ^ (leftRow / 2 & 3)) * 16;
+        int rightAt = warp % 2 * 2048;
         float[] c00 = context.mmaFragment(0f);
         float[] c01 = context.mmaFragment(0f);
         float[] c02 = context.mmaFragment(0f);
         float[] c03 = context.mmaFragment(0f);
+        float[] c04 = context.mmaFragment(0f);
+        float[] c05 = context.mmaFragment(0f);
+        float[] c06 = context.mmaFragment(0f);
+        float[] c07 = context.mmaFragment(0f);
         float[] c10 = context.mmaFragment(0f);
         float[] c11 = context.mmaFragment(0f);
         float[] c12 = context.mmaFragment(0f);
         float[] c13 = context.mmaFragment(0f);
-        int leftWarp = (warp / 4) * 2 * 512;
-        int rightWarp = (warp % 4) * 4 * 256;
-        int fillTile = (warp / 4) * 1024 + (lane % 8 / 4) * 64 + (warp % 4 * 4 + lane / 8) * 4 + lane % 4;
-        int steps = k / 64;
-        // four tokens by eight ints a warp: whole sectors from memory, every bank of local memory twice; rows are
-        // loaded a step ahead of their use, and their slots a step before that
-        int fillToken = row * k + warp * 4 + lane / 8;
-        int slot = slots.get(fillToken);
-        slot = slot < limit ? slot : -1;
-        int nextSlot = slots.get(fillToken + 64 * Math.min(1, steps - 1));
-        int source = Decode.LEAD + slot * 288 + column * 64 + lane % 8;
-        int v0 = slot >= 0 ? latents.get(source) : 0;
-        int v1 = slot >= 0 ? latents.get(source + 8) : 0;
-        int v2 = slot >= 0 ? latents.get(source + 16) : 0;
-        int v3 = slot >= 0 ? latents.get(source + 24) : 0;
-        int v4 = slot >= 0 ? latents.get(source + 32) : 0;
-        int v5 = slot >= 0 ? latents.get(source + 40) : 0;
-        int v6 = slot >= 0 ? latents.get(source + 48) : 0;
-        int v7 = slot >= 0 ? latents.get(source + 56) : 0;
-        int from = Decode.LEAD + row * k / 64 * 4096 + thread;
-        int w0 = weights.get(from);
-        int w1 = weights.get(from + 512);
-        int w2 = weights.get(from + 1024);
-        int w3 = weights.get(from + 1536);
-        int w4 = weights.get(from + 2048);
-        int w5 = weights.get(from + 2560);
-        int w6 = weights.get(from + 3072);
-        int w7 = weights.get(from + 3584);
-        for (int step = 0; step < steps; step++) {
-            left[thread] = w0;
-            left[512 + thread] = w1;
-            left[1024 + thread] = w2;
-            left[1536 + thread] = w3;
-            left[2048 + thread] = w4;
-            left[2560 + thread] = w5;
-            left[3072 + thread] = w6;
-            left[3584 + thread] = w7;
-            right[fillTile] = v0;
-            right[128 + fillTile] = v1;
-            right[256 + fillTile] = v2;
-            right[384 + fillTile] = v3;
-            right[512 + fillTile] = v4;
-            right[640 + fillTile] = v5;
-            right[768 + fillTile] = v6;
-            right[896 + fillTile] = v7;
-            context.localBarrier();
-            int next = Math.min(step + 1, steps - 1);
-            slot = nextSlot < limit ? nextSlot : -1;
-            nextSlot = slots.get(fillToken + 64 * Math.min(step + 2, steps - 1));
-            source = Decode.LEAD + slot * 288 + column * 64 + lane % 8;
-            v0 = slot >= 0 ? latents.get(source) : 0;
-            v1 = slot >= 0 ? latents.get(source + 8) : 0;
-            v2 = slot >= 0 ? latents.get(source + 16) : 0;
-            v3 = slot >= 0 ? latents.get(source + 24) : 0;
-            v4 = slot >= 0 ? latents.get(source + 32) : 0;
-            v5 = slot >= 0 ? latents.get(source + 40) : 0;
-            v6 = slot >= 0 ? latents.get(source + 48) : 0;
-            v7 = slot >= 0 ? latents.get(source + 56) : 0;
-            from = Decode.LEAD + (row * k / 64 + next) * 4096 + thread;
-            w0 = weights.get(from);
-            w1 = weights.get(from + 512);
-            w2 = weights.get(from + 1024);
-            w3 = weights.get(from + 1536);
-            w4 = weights.get(from + 2048);
-            w5 = weights.get(from + 2560);
-            w6 = weights.get(from + 3072);
-            w7 = weights.get(from + 3584);
-            int zero = meta.get(3);
-            for (int part = 0; part < 4; part++) {
-                int leftAt = part * 4096 + leftWarp + zero;
-                int rightAt = part * 4096 + rightWarp + zero;
-                HalfFloat[] a0 = context.mmaLoadA(left, 16, leftAt);
-                HalfFloat[] a1 = context.mmaLoadA(left, 16, leftAt + 512);
-                HalfFloat[] b0 = context.mmaLoadB(right, 16, rightAt);
-                c00 = context.mmaBF16(a0, b0, c00, MMAShape.M16N8K16);
-                c10 = context.mmaBF16(a1, b0, c10, MMAShape.M16N8K16);
-                HalfFloat[] b1 = context.mmaLoadB(right, 16, rightAt + 256);
-                c01 = context.mmaBF16(a0, b1, c01, MMAShape.M16N8K16);
-                c11 = context.mmaBF16(a1, b1, c11, MMAShape.M16N8K16);
-                HalfFloat[] b2 = context.mmaLoadB(right, 16, rightAt + 512);
-                c02 = context.mmaBF16(a0, b2, c02, MMAShape.M16N8K16);
-                c12 = context.mmaBF16(a1, b2, c12, MMAShape.M16N8K16);
-                HalfFloat[] b3 = context.mmaLoadB(right, 16, rightAt + 768);
-                c03 = context.mmaBF16(a0, b3, c03, MMAShape.M16N8K16);
-                c13 = context.mmaBF16(a1, b3, c13, MMAShape.M16N8K16);
+        float[] c14 = context.mmaFragment(0f);
+        float[] c15 = context.mmaFragment(0f);
+        float[] c16 = context.mmaFragment(0f);
+        float[] c17 = context.mmaFragment(0f);
+        for (int step = 0; step < 18; step++) {
+            int half = (step & 1) * 2048;
+            for (int u = 0; u < 8; u++) {
+                left[half + fill + 256 * u] = keys[u];
+                right[half + 256 * u + thread] = asked[u];
+            }
+            // loads come before the barrier: what a thread waits for there is time for them too
+            int next = Math.min(step + 1, 17);
+            for (int u = 0; u < 8; u++) {
+                keys[u] = latents.get(from[u] + next * 16);
+                asked[u] = queries.get(source + next * 2048 + 256 * u);
             }
             context.localBarrier();
+            int halfBytes = half * 4;
+            HalfFloat[] a00 = context.mmaLoadA(left, 16, halfBytes + step0);
+            HalfFloat[] a01 = context.mmaLoadA(left, 16, halfBytes + step0 + 1024);
+            HalfFloat[] b00 = context.mmaLoadB(right, 16, halfBytes + rightAt);
+            c00 = context.mmaBF16(a00, b00, c00, MMAShape.M16N8K16);
+            c10 = context.mmaBF16(a01, b00, c10, MMAShape.M16N8K16);
+            HalfFloat[] b01 = context.mmaLoadB(right, 16, halfBytes + rightAt + 256);
+            c01 = context.mmaBF16(a00, b01, c01, MMAShape.M16N8K16);
+            c11 = context.mmaBF16(a01, b01, c11, MMAShape.M16N8K16);
+            HalfFloat[] b02 = context.mmaLoadB(right, 16, halfBytes + rightAt + 512);
+            c02 = context.mmaBF16(a00, b02, c02, MMAShape.M16N8K16);
+            c12 = context.mmaBF16(a01, b02, c12, MMAShape.M16N8K16);
+            HalfFloat[] b03 = context.mmaLoadB(right, 16, halfBytes + rightAt + 768);
+            c03 = context.mmaBF16(a00, b03, c03, MMAShape.M16N8K16);
+            c13 = context.mmaBF16(a01, b03, c13, MMAShape.M16N8K16);
+            HalfFloat[] b04 = context.mmaLoadB(right, 16, halfBytes + rightAt + 1024);
+            c04 = context.mmaBF16(a00, b04, c04, MMAShape.M16N8K16);
+            c14 = context.mmaBF16(a01, b04, c14, MMAShape.M16N8K16);
+            HalfFloat[] b05 = context.mmaLoadB(right, 16, halfBytes + rightAt + 1280);
+            c05 = context.mmaBF16(a00, b05, c05, MMAShape.M16N8K16);
+            c15 = context.mmaBF16(a01, b05, c15, MMAShape.M16N8K16);
+            HalfFloat[] b06 = context.mmaLoadB(right, 16, halfBytes + rightAt + 1536);
+            c06 = context.mmaBF16(a00, b06, c06, MMAShape.M16N8K16);
+            c16 = context.mmaBF16(a01, b06, c16, MMAShape.M16N8K16);
+            HalfFloat[] b07 = context.mmaLoadB(right, 16, halfBytes + rightAt + 1792);
+            c07 = context.mmaBF16(a00, b07, c07, MMAShape.M16N8K16);
+            c17 = context.mmaBF16(a01, b07, c17, MMAShape.M16N8K16);
+            HalfFloat[] a10 = context.mmaLoadA(left, 16, halfBytes + step1);
+            HalfFloat[] a11 = context.mmaLoadA(left, 16, halfBytes + step1 + 1024);
+            HalfFloat[] b10 = context.mmaLoadB(right, 16, halfBytes + rightAt + 4096);
+            c00 = context.mmaBF16(a10, b10, c00, MMAShape.M16N8K16);
+            c10 = context.mmaBF16(a11, b10, c10, MMAShape.M16N8K16);
+            HalfFloat[] b11 = context.mmaLoadB(right, 16, halfBytes + rightAt + 4352);
+            c01 = context.mmaBF16(a10, b11, c01, MMAShape.M16N8K16);
+            c11 = context.mmaBF16(a11, b11, c11, MMAShape.M16N8K16);
+            HalfFloat[] b12 = context.mmaLoadB(right, 16, halfBytes + rightAt + 4608);
+            c02 = context.mmaBF16(a10, b12, c02, MMAShape.M16N8K16);
+            c12 = context.mmaBF16(a11, b12, c12, MMAShape.M16N8K16);
+            HalfFloat[] b13 = context.mmaLoadB(right, 16, halfBytes + rightAt + 4864);
+            c03 = context.mmaBF16(a10, b13, c03, MMAShape.M16N8K16);
+            c13 = context.mmaBF16(a11, b13, c13, MMAShape.M16N8K16);
+            HalfFloat[] b14 = context.mmaLoadB(right, 16, halfBytes + rightAt + 5120);
+            c04 = context.mmaBF16(a10, b14, c04, MMAShape.M16N8K16);
+            c14 = context.mmaBF16(a11, b14, c14, MMAShape.M16N8K16);
+            HalfFloat[] b15 = context.mmaLoadB(right, 16, halfBytes + rightAt + 5376);
+            c05 = context.mmaBF16(a10, b15, c05, MMAShape.M16N8K16);
+            c15 = context.mmaBF16(a11, b15, c15, MMAShape.M16N8K16);
+            HalfFloat[] b16 = context.mmaLoadB(right, 16, halfBytes + rightAt + 5632);
+            c06 = context.mmaBF16(a10, b16, c06, MMAShape.M16N8K16);
+            c16 = context.mmaBF16(a11, b16, c16, MMAShape.M16N8K16);
+            HalfFloat[] b17 = context.mmaLoadB(right, 16, halfBytes + rightAt + 5888);
+            c07 = context.mmaBF16(a10, b17, c07, MMAShape.M16N8K16);
+            c17 = context.mmaBF16(a11, b17, c17, MMAShape.M16N8K16);
         }
-        int storeRow = row * 128 + (warp / 4) * 32;
-        int storeColumn = column * 128 + (warp % 4) * 32;
-        context.mmaStore(c00, out, storeRow, storeColumn, 512);
-        context.mmaStore(c01, out, storeRow, storeColumn + 8, 512);
-        context.mmaStore(c02, out, storeRow, storeColumn + 16, 512);
-        context.mmaStore(c03, out, storeRow, storeColumn + 24, 512);
-        context.mmaStore(c10, out, storeRow + 16, storeColumn, 512);
-        context.mmaStore(c11, out, storeRow + 16, storeColumn + 8, 512);
-        context.mmaStore(c12, out, storeRow + 16, storeColumn + 16, 512);
-        context.mmaStore(c13, out, storeRow + 16, storeColumn + 24, 512);
+        int token = group * 32 + lane / 4;
+        int head = warp % 2 * 64 + lane % 4 * 2;
+        float scale = factors.get(0) * LOG2_E;
+        // [8 pairs of heads][4 tokens][2 heads]
+        float[] scores = new float[64];
+        ProductValues values = new ProductValues();
+        values.read(context, c00);
+        scores[0] = values.upperLeft() * scale;
+        scores[1] = values.upperRight() * scale;
+        scores[2] = values.lowerLeft() * scale;
+        scores[3] = values.lowerRight() * scale;
+        values.read(context, c10);
+        scores[4] = values.upperLeft() * scale;
+        scores[5] = values.upperRight() * scale;
+        scores[6] = values.lowerLeft() * scale;
+        scores[7] = values.lowerRight() * scale;
+        values.read(context, c01);
+        scores[8] = values.upperLeft() * scale;
+        scores[9] = values.upperRight() * scale;
+        scores[10] = values.lowerLeft() * scale;
+        scores[11] = values.lowerRight() * scale;
+        values.read(context, c11);
+        scores[12] = values.upperLeft() * scale;
+        scores[13] = values.upperRight() * scale;
+        scores[14] = values.lowerLeft() * scale;
+        scores[15] = values.lowerRight() * scale;
+        values.read(context, c02);
+        scores[16] = values.upperLeft() * scale;
+        scores[17] = values.upperRight() * scale;
+        scores[18] = values.lowerLeft() * scale;
+        scores[19] = values.lowerRight() * scale;
+        values.read(context, c12);
+        scores[20] = values.upperLeft() * scale;
+        scores[21] = values.upperRight() * scale;
+        scores[22] = values.lowerLeft() * scale;
+        scores[23] = values.lowerRight() * scale;
+        values.read(context, c03);
+        scores[24] = values.upperLeft() * scale;
+        scores[25] = values.upperRight() * scale;
+        scores[26] = values.lowerLeft() * scale;
+        scores[27] = values.lowerRight() * scale;
+        values.read(context, c13);
+        scores[28] = values.upperLeft() * scale;
+        scores[29] = values.upperRight() * scale;
+        scores[30] = values.lowerLeft() * scale;
+        scores[31] = values.lowerRight() * scale;
+        values.read(context, c04);
+        scores[32] = values.upperLeft() * scale;
+        scores[33] = values.upperRight() * scale;
+        scores[34] = values.lowerLeft() * scale;
+        scores[35] = values.lowerRight() * scale;
+        values.read(context, c14);
+        scores[36] = values.upperLeft() * scale;
+        scores[37] = values.upperRight() * scale;
+        scores[38] = values.lowerLeft() * scale;
+        scores[39] = values.lowerRight() * scale;
+        values.read(context, c05);
+        scores[40] = values.upperLeft() * scale;
+        scores[41] = values.upperRight() * scale;
+        scores[42] = values.lowerLeft() * scale;
+        scores[43] = values.lowerRight() * scale;
+        values.read(context, c15);
+        scores[44] = values.upperLeft() * scale;
+        scores[45] = values.upperRight() * scale;
+        scores[46] = values.lowerLeft() * scale;
+        scores[47] = values.lowerRight() * scale;
+        values.read(context, c06);
+        scores[48] = values.upperLeft() * scale;
+        scores[49] = values.upperRight() * scale;
+        scores[50] = values.lowerLeft() * scale;
+        scores[51] = values.lowerRight() * scale;
+        values.read(context, c16);
+        scores[52] = values.upperLeft() * scale;
+        scores[53] = values.upperRight() * scale;
+        scores[54] = values.lowerLeft() * scale;
+        scores[55] = values.lowerRight() * scale;
+        values.read(context, c07);
+        scores[56] = values.upperLeft() * scale;
+        scores[57] = values.upperRight() * scale;
+        scores[58] = values.lowerLeft() * scale;
+        scores[59] = values.lowerRight() * scale;
+        values.read(context, c17);
+        scores[60] = values.upperLeft() * scale;
+        scores[61] = values.upperRight() * scale;
+        scores[62] = values.lowerLeft() * scale;
+        scores[63] = values.lowerRight() * scale;
+        float[] mine = new float[16];
+        for (int i = 0; i < 8; i++) {
+            // what lies where no token is may be NaN
+            for (int t = 0; t < 4; t++) {
+                boolean absent = tokens[token + 8 * t] < 0;
+                scores[8 * i + 2 * t] = absent ? -1e30f : scores[8 * i + 2 * t];
+                scores[8 * i + 2 * t + 1] = absent ? -1e30f : scores[8 * i + 2 * t + 1];
+            }
+        }
+        for (int i = 0; i < 16; i++) {
+            int at = i / 2 * 8 + i % 2;
+            mine[i] = most(context, TornadoMath.max(
+                    TornadoMath.max(scores[at], scores[at + 2]), TornadoMath.max(scores[at + 4], scores[at + 6])));
+        }
+        if (lane < 4) {
+            for (int n = 0; n < 8; n++) {
+                parts[group * 128 + head + 8 * n] = mine[2 * n];
+                parts[group * 128 + head + 8 * n + 1] = mine[2 * n + 1];
+            }
+        }
+        context.localBarrier();
+        if (thread < 128) {
+            float most = TornadoMath.max(
+                    TornadoMath.max(parts[thread], parts[128 + thread]),
+                    TornadoMath.max(parts[256 + thread], parts[384 + thread]));
+            float bounded = TornadoMath.max(most, NOTHING);
+            float truncated = (int) bounded;
+            float up = truncated < bounded ? truncated + 1f : truncated;
+            tops[thread] = up;
+            highest.set(first + thread, up);
+        }
+        context.localBarrier();
+        int to = Decode.LEAD + (first / 16 + group * 2) * 1024 + head * 8 + lane / 4;
+        for (int i = 0; i < 64; i++) {
+            scores[i] = TornadoMath.exp((scores[i] - tops[head + i / 8 * 8 + i % 2]) * LN_2);
+        }
+        for (int i = 0; i < 16; i++) {
+            int at = i / 2 * 8 + i % 2;
+            weights.set(to + at * 8, bf16Pair(scores[at], scores[at + 2]));
+            weights.set(to + at * 8 + 1024, bf16Pair(scores[at + 4], scores[at + 6]));
+            mine[i] = sum(context, scores[at] + scores[at + 2] + scores[at + 4] + scores[at + 6]);
+        }
+        if (lane < 4) {
+            for (int n = 0; n < 8; n++) {
+                parts[group * 128 + head + 8 * n] = mine[2 * n];
+                parts[group * 128 + head + 8 * n + 1] = mine[2 * n + 1];
+            }
+        }
+        context.localBarrier();
+        if (thread < 128) {
+            sums.set(first + thread, parts[thread] + parts[128 + thread] + parts[256 + thread] + parts[384 + thread]);
+        }
+    }
+
+    /** The largest of what the lanes of a head have, in the first four lanes. */
+    private static float most(KernelContext context, float mine) {
+        float of16 = TornadoMath.max(mine, context.simdShuffleDown(mine, 16));
+        float of8 = TornadoMath.max(of16, context.simdShuffleDown(of16, 8));
+        return TornadoMath.max(of8, context.simdShuffleDown(of8, 4));
+    }
+
+    /** The sum of what the lanes of a head have, in the first four lanes. */
+    private static float sum(KernelContext context, float mine) {
+        float of16 = mine + context.simdShuffleDown(mine, 16);
+        float of8 = of16 + context.simdShuffleDown(of16, 8);
+        return of8 + context.simdShuffleDown(of8, 4);
+    }
+
+    /** Two numbers as bf16 in an int, the lower half first. */
+    static int bf16Pair(float low, float high) {
+        return ((upperHalf(low) >> 16) & 0xffff) | upperHalf(high);
+    }
+
+    /**
+     * A number's bf16 in the upper half of an int. TornadoVM 5.2 computes in 16 bits with what comes from a fresh bf16,
+     * except for a float.
+     */
+    private static int upperHalf(float value) {
+        return (int) (BFloat16.bf16FromFloat(value) * 65536f);
     }
 }
