@@ -61,21 +61,32 @@ def main():
     del big, other, a, b
     print("| case | eager | compiled | best |\n|---|---|---|---|")
 
-    scores = torch.relu(torch.randn(128, 32768, device=device))
-    row("top-k 2048, 128 rows x 32768", lambda s: torch.topk(s, 2048).values, scores)
+    for rows, length in ((1, 32768), (128, 4096), (128, 32768), (1, 131072), (128, 131072), (4096, 32768)):
+        scores = torch.relu(torch.randn(rows, length, device=device))
+        row(f"top-k 2048, {rows} x {length}", lambda s: torch.topk(s, 2048).values, scores)
+    del scores
 
-    keys = torch.randn(128, 32768, 128, device=device, dtype=torch.bfloat16).to(torch.float8_e4m3fn)
-    scales = torch.rand(128, 32768, device=device)
-    q = torch.randn(128, 64, 128, device=device, dtype=torch.bfloat16)
-    w = torch.randn(128, 64, device=device, dtype=torch.bfloat16)
-    row("index scores, 128 x 32768, FP8", index_scores, q, keys, scales, w)
+    for rows, length in ((1, 32768), (128, 4096), (128, 32768)):
+        keys = torch.randn(rows, length, 128, device=device, dtype=torch.bfloat16).to(torch.float8_e4m3fn)
+        scales = torch.rand(rows, length, device=device)
+        q = torch.randn(rows, 64, 128, device=device, dtype=torch.bfloat16)
+        w = torch.randn(rows, 64, device=device, dtype=torch.bfloat16)
+        row(f"index scores, FP8, {rows} x {length}", index_scores, q, keys, scales, w)
+        del keys, scales, q, w
+    # a prompt's rows share the keys; 256 rows at a time, as all products at once would take 550 GB
+    keys = torch.randn(1, 32768, 128, device=device, dtype=torch.bfloat16).to(torch.float8_e4m3fn)
+    scales = torch.rand(1, 32768, device=device)
+    q = torch.randn(256, 64, 128, device=device, dtype=torch.bfloat16)
+    w = torch.randn(256, 64, device=device, dtype=torch.bfloat16)
+    row("index scores, FP8, 256 of a prompt's 4096 x 32768", index_scores, q, keys, scales, w)
     del keys, scales, q, w
 
     pool = torch.randn(1 << 20, 576, device=device, dtype=torch.bfloat16)
-    for rows in (1, 16, 128):
+    for name, rows, slots in (("", 1, 1 << 20), ("", 16, 1 << 20), ("", 64, 1 << 20), ("", 128, 1 << 20),
+                              ("512 of a prompt's ", 512, 1 << 15)):
         q = torch.randn(rows, 128, 576, device=device, dtype=torch.bfloat16)
-        slots = torch.randint(0, 1 << 20, (rows, 2048), device=device)
-        row(f"sparse MLA, {rows} rows, top 2048", sparse_mla, q, pool, slots)
+        chosen = torch.randint(0, slots, (rows, 2048), device=device)
+        row(f"sparse MLA, {name}{rows} rows, top 2048", sparse_mla, q, pool, chosen)
 
 
 main()

@@ -1,6 +1,5 @@
 package dev.gyre.benchmarks.gpu;
 
-import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.DevicePlan;
 import dev.gyre.tornado.graph.KernelGraph;
@@ -10,64 +9,79 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import java.util.Arrays;
 import java.util.List;
 
-/**
- * One measured case: its kernels run several times within a graph, since a run of a graph costs the host about 0.7 ms
- * whatever is in it, and the graph is run several times. The answer is checked by who owns the arrays.
- */
+/** A workload on a device: its kernels run several times within one graph, and the graph is run several times. */
 final class GpuCase implements AutoCloseable {
     private static final int WARM_UP = 3;
-    private static final int RUNS = 9;
+    private static final int RUNS = 15;
+    /** TornadoVM 5.2 refuses to build graphs of some 40 tasks. */
+    private static final int MOST_TASKS = 15;
 
-    /** A kernel of the case, to be given its name in the graph. */
-    interface Kernel {
-        Call named(String id);
-    }
-
-    private final int repeats;
-    private final List<Object> results;
+    private final Workload workload;
     private final DevicePlan plan;
 
-    /**
-     * @param resident arrays that are sent once
-     * @param results arrays that come back when {@link #fetch} is called
-     */
-    GpuCase(
-            TornadoDevice device,
-            String name,
-            int repeats,
-            List<Object> resident,
-            List<Object> results,
-            Kernel... kernels) {
-        this.repeats = repeats;
+    GpuCase(TornadoDevice device, Workload workload, int repeats) {
+        this.workload = workload;
         IntArray done = DeviceArrays.ints(1);
-        KernelGraph timed = new KernelGraph(name).once(resident.toArray()).always(done);
+        KernelGraph graph = new KernelGraph("timed").once(workload.resident().toArray()).always(done);
         for (int i = 0; i < repeats; i++) {
-            for (int k = 0; k < kernels.length; k++) {
-                timed.then(kernels[k].named("k" + k + "r" + i));
+            for (int k = 0; k < workload.kernels().size(); k++) {
+                graph.then(workload.kernels().get(k).named("k" + k + "r" + i));
             }
         }
-        timed.results(done).onDemand(results.toArray());
-        this.results = results;
-        plan = new DevicePlan(device, List.of(timed)).captured();
+        graph.results(done).onDemand(workload.results().toArray());
+        plan = new DevicePlan(device, List.of(graph)).captured();
     }
 
-    /** Median seconds of one run of all kernels. */
-    double seconds() {
+    /** How often a workload fits into a graph. */
+    static int most(Workload workload) {
+        return MOST_TASKS / workload.kernels().size();
+    }
+
+    /**
+     * Seconds of a run, without the 0.7 ms or so that a run of any graph costs the host: the difference between a graph
+     * with many and one with few repetitions.
+     *
+     * @throws IllegalStateException if the results are wrong
+     */
+    static double seconds(TornadoDevice device, Workload workload) {
+        int few = 1;
+        int many = most(workload);
+        double base;
+        try (GpuCase timed = new GpuCase(device, workload, few)) {
+            base = timed.median();
+        }
+        try (GpuCase timed = new GpuCase(device, workload, many)) {
+            double all = timed.median();
+            timed.check();
+            return (all - base) / (many - few);
+        }
+    }
+
+    private double median() {
         double[] times = new double[RUNS];
         for (int i = -WARM_UP; i < RUNS; i++) {
             long start = System.nanoTime();
-            plan.run(0);
+            run();
             if (i >= 0) {
-                times[i] = (System.nanoTime() - start) / 1e9 / repeats;
+                times[i] = (System.nanoTime() - start) / 1e9;
             }
         }
         Arrays.sort(times);
         return times[RUNS / 2];
     }
 
-    /** Brings the results of the timed runs back. */
-    void fetch() {
-        plan.fetch(results.toArray());
+    /** Runs the graph once. */
+    void run() {
+        plan.run(0);
+    }
+
+    /** Brings the results of the timed runs back and looks at them: a timing without the right answer is void. */
+    void check() {
+        plan.fetch(workload.results().toArray());
+        String mistake = workload.mistake();
+        if (!mistake.isEmpty()) {
+            throw new IllegalStateException(workload.name() + ": " + mistake);
+        }
     }
 
     @Override

@@ -18,7 +18,7 @@ public final class MmaMlaSums {
     /** Blocks that share a row, 128 dimensions each. */
     public static final int COLUMNS = MmaMlaKernels.LATENT / 128;
     /** Bytes of local memory of {@link #kSums}. */
-    public static final int LOCAL_BYTES = (4096 + 4096 + 2048 + 512 + 128 + 128) * Integer.BYTES;
+    public static final int LOCAL_BYTES = (4096 + 4352 + 2048 + 512 + 128 + 128) * Integer.BYTES;
 
     private static final float LN_2 = 0.6931471805599453f;
 
@@ -46,7 +46,7 @@ public final class MmaMlaSums {
             IntArray latents,
             FloatArray out) {
         int[] left = context.allocateIntLocalArray(4096);
-        int[] right = context.allocateIntLocalArray(4096);
+        int[] right = context.allocateIntLocalArray(4352);
         int[] tokens = context.allocateIntLocalArray(2048);
         int[] below = context.allocateIntLocalArray(512);
         float[] tops = context.allocateFloatLocalArray(128);
@@ -79,13 +79,12 @@ public final class MmaMlaSums {
             below[i] = distances(highest, row * k + i / 128 * 512 + i % 128, row * k + k, tops[i % 128]);
         }
         context.localBarrier();
-        // Steps of 32 tokens. A warp reads half a row of a token at a time, tokens four apart; chunk i of 16 lies at
-        // i ^ (token % 4 + token / 8 % 2 * 4), as rows of a right tile come in the order 0, 8, 1, 9, ...
+        // Steps of 32 tokens. A warp reads half a row of a token at a time, tokens four apart. Rows of a right tile are
+        // 68 ints apart, so that eight of them are in different banks, and come in the order 0, 8, 1, 9, ... of tokens.
         int mine = warp / 2;
         int place = (warp & 1) * 32 + lane;
         int source = Decode.LEAD + column * 64 + place;
-        int fill0 = mine * 64 + ((place / 4) ^ mine) * 4 + place % 4;
-        int fill1 = mine * 64 + ((place / 4) ^ (mine | 4)) * 4 + place % 4;
+        int fill = mine * 136 + place;
         int from = Decode.LEAD + row * k * 64 + thread;
         int fillLeft = thread ^ ((thread >> 3) & 4);
         int[] rows = new int[8];
@@ -100,9 +99,7 @@ public final class MmaMlaSums {
         int leftRow = lane & 15;
         int leftHalf = lane / 16;
         int leftAt = (group * 32 + leftRow) * 32 + (leftHalf ^ (leftRow / 4 & 1)) * 16 - leftRow * 32 - leftHalf * 16;
-        int token = (leftRow >> 1) + (leftRow & 1) * 8;
-        int chunk = token * 256 + warp % 2 * 128 + (token & 3 | token >> 1 & 4) * 16;
-        int own = (lane & 7) * 16 + (lane >> 3 & 1) * 128;
+        int rightAt = leftRow * 272 + (warp & 1) * 128 - (lane & 7) * 16 - (lane >> 3 & 1) * 128;
         float[] c00 = context.mmaFragment(0f);
         float[] c01 = context.mmaFragment(0f);
         float[] c02 = context.mmaFragment(0f);
@@ -122,19 +119,19 @@ public final class MmaMlaSums {
         int steps = k / 32;
         for (int step = 0; step < steps; step++) {
             int half = (step & 1) * 2048;
+            int belowAt = (step >> 4 & 3) * 128 + thread / 8;
+            int shift = (step >> 2 & 3) * 8;
             for (int u = 0; u < 4; u++) {
-                int less = (below[step / 16 % 4 * 128 + u * 32 + thread / 8] >> (step / 4 % 4 * 8) & 255) << 7;
+                int less = (below[belowAt + u * 32] >> shift & 255) << 7;
                 left[half + 256 * u + fillLeft] = lower(asked[u], less);
                 left[half + 256 * u + 1024 + fillLeft] = lower(asked[u + 4], less);
             }
-            for (int u = 0; u < 8; u += 4) {
-                right[half + fill0 + 256 * u] = rows[u];
-                right[half + fill0 + 256 * u + 256] = rows[u + 1];
-                right[half + fill1 + 256 * u + 512] = rows[u + 2];
-                right[half + fill1 + 256 * u + 768] = rows[u + 3];
+            int rightHalf = (step & 1) * 2176;
+            for (int u = 0; u < 8; u++) {
+                right[rightHalf + fill + (u / 4 * 16 + u % 2 * 8 + u / 2 % 2) * 68] = rows[u];
             }
             int next = Math.min(step + 1, steps - 1);
-            if (next % 64 == 0) {
+            if ((next & 63) == 0) {
                 context.localBarrier();
                 int first = row * k + next * 32;
                 for (int t = thread; t < Math.min(k - next * 32, 2048); t += 256) {
@@ -146,63 +143,65 @@ public final class MmaMlaSums {
                 context.localBarrier();
             }
             for (int u = 0; u < 8; u++) {
-                int slot = tokens[next % 64 * 32 + mine + 4 * u];
+                int slot = tokens[(next & 63) * 32 + mine + 4 * u];
                 rows[u] = slot >= 0 ? latents.get(source + slot * 288) : 0;
                 asked[u] = weights.get(from + next * 2048 + 256 * u);
             }
             context.localBarrier();
             // read anew in every step, or the compiler keeps all addresses in registers
-            int halfBytes = half * 4 + meta.get(3);
-            HalfFloat[] a00 = context.mmaLoadA(left, 16, halfBytes + leftAt);
-            HalfFloat[] a01 = context.mmaLoadA(left, 16, halfBytes + leftAt + 512);
-            HalfFloat[] b00 = context.mmaLoadB(right, 16, halfBytes + chunk - own);
+            int zero = meta.get(3);
+            int leftBytes = half * 4 + leftAt + zero;
+            int rightBytes = rightHalf * 4 + rightAt + zero;
+            HalfFloat[] a00 = context.mmaLoadA(left, 16, leftBytes);
+            HalfFloat[] a01 = context.mmaLoadA(left, 16, leftBytes + 512);
+            HalfFloat[] b00 = context.mmaLoadB(right, 16, rightBytes);
+            HalfFloat[] b01 = context.mmaLoadB(right, 16, rightBytes + 16);
+            HalfFloat[] b02 = context.mmaLoadB(right, 16, rightBytes + 32);
             c00 = context.mmaBF16(a00, b00, c00, MMAShape.M16N8K16);
             c10 = context.mmaBF16(a01, b00, c10, MMAShape.M16N8K16);
-            HalfFloat[] b01 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 16) - own);
+            HalfFloat[] b03 = context.mmaLoadB(right, 16, rightBytes + 48);
             c01 = context.mmaBF16(a00, b01, c01, MMAShape.M16N8K16);
             c11 = context.mmaBF16(a01, b01, c11, MMAShape.M16N8K16);
-            HalfFloat[] b02 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 32) - own);
+            HalfFloat[] b04 = context.mmaLoadB(right, 16, rightBytes + 64);
             c02 = context.mmaBF16(a00, b02, c02, MMAShape.M16N8K16);
             c12 = context.mmaBF16(a01, b02, c12, MMAShape.M16N8K16);
-            HalfFloat[] b03 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 48) - own);
+            HalfFloat[] b05 = context.mmaLoadB(right, 16, rightBytes + 80);
             c03 = context.mmaBF16(a00, b03, c03, MMAShape.M16N8K16);
             c13 = context.mmaBF16(a01, b03, c13, MMAShape.M16N8K16);
-            HalfFloat[] b04 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 64) - own);
+            HalfFloat[] b06 = context.mmaLoadB(right, 16, rightBytes + 96);
             c04 = context.mmaBF16(a00, b04, c04, MMAShape.M16N8K16);
             c14 = context.mmaBF16(a01, b04, c14, MMAShape.M16N8K16);
-            HalfFloat[] b05 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 80) - own);
+            HalfFloat[] b07 = context.mmaLoadB(right, 16, rightBytes + 112);
             c05 = context.mmaBF16(a00, b05, c05, MMAShape.M16N8K16);
             c15 = context.mmaBF16(a01, b05, c15, MMAShape.M16N8K16);
-            HalfFloat[] b06 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 96) - own);
             c06 = context.mmaBF16(a00, b06, c06, MMAShape.M16N8K16);
             c16 = context.mmaBF16(a01, b06, c16, MMAShape.M16N8K16);
-            HalfFloat[] b07 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 112) - own);
             c07 = context.mmaBF16(a00, b07, c07, MMAShape.M16N8K16);
             c17 = context.mmaBF16(a01, b07, c17, MMAShape.M16N8K16);
-            HalfFloat[] a10 = context.mmaLoadA(left, 16, halfBytes + leftAt + 4096);
-            HalfFloat[] a11 = context.mmaLoadA(left, 16, halfBytes + leftAt + 4608);
-            HalfFloat[] b10 = context.mmaLoadB(right, 16, halfBytes + chunk + 4096 - own);
+            HalfFloat[] a10 = context.mmaLoadA(left, 16, leftBytes + 4096);
+            HalfFloat[] a11 = context.mmaLoadA(left, 16, leftBytes + 4608);
+            HalfFloat[] b10 = context.mmaLoadB(right, 16, rightBytes + 4352);
+            HalfFloat[] b11 = context.mmaLoadB(right, 16, rightBytes + 4368);
+            HalfFloat[] b12 = context.mmaLoadB(right, 16, rightBytes + 4384);
             c00 = context.mmaBF16(a10, b10, c00, MMAShape.M16N8K16);
             c10 = context.mmaBF16(a11, b10, c10, MMAShape.M16N8K16);
-            HalfFloat[] b11 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 16) + 4096 - own);
+            HalfFloat[] b13 = context.mmaLoadB(right, 16, rightBytes + 4400);
             c01 = context.mmaBF16(a10, b11, c01, MMAShape.M16N8K16);
             c11 = context.mmaBF16(a11, b11, c11, MMAShape.M16N8K16);
-            HalfFloat[] b12 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 32) + 4096 - own);
+            HalfFloat[] b14 = context.mmaLoadB(right, 16, rightBytes + 4416);
             c02 = context.mmaBF16(a10, b12, c02, MMAShape.M16N8K16);
             c12 = context.mmaBF16(a11, b12, c12, MMAShape.M16N8K16);
-            HalfFloat[] b13 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 48) + 4096 - own);
+            HalfFloat[] b15 = context.mmaLoadB(right, 16, rightBytes + 4432);
             c03 = context.mmaBF16(a10, b13, c03, MMAShape.M16N8K16);
             c13 = context.mmaBF16(a11, b13, c13, MMAShape.M16N8K16);
-            HalfFloat[] b14 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 64) + 4096 - own);
+            HalfFloat[] b16 = context.mmaLoadB(right, 16, rightBytes + 4448);
             c04 = context.mmaBF16(a10, b14, c04, MMAShape.M16N8K16);
             c14 = context.mmaBF16(a11, b14, c14, MMAShape.M16N8K16);
-            HalfFloat[] b15 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 80) + 4096 - own);
+            HalfFloat[] b17 = context.mmaLoadB(right, 16, rightBytes + 4464);
             c05 = context.mmaBF16(a10, b15, c05, MMAShape.M16N8K16);
             c15 = context.mmaBF16(a11, b15, c15, MMAShape.M16N8K16);
-            HalfFloat[] b16 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 96) + 4096 - own);
             c06 = context.mmaBF16(a10, b16, c06, MMAShape.M16N8K16);
             c16 = context.mmaBF16(a11, b16, c16, MMAShape.M16N8K16);
-            HalfFloat[] b17 = context.mmaLoadB(right, 16, ((halfBytes + chunk) ^ 112) + 4096 - own);
             c07 = context.mmaBF16(a10, b17, c07, MMAShape.M16N8K16);
             c17 = context.mmaBF16(a11, b17, c17, MMAShape.M16N8K16);
         }
