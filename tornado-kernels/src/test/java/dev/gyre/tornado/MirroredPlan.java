@@ -67,7 +67,8 @@ final class MirroredPlan implements AutoCloseable {
             long i = at / 4 - lead;
             long inPage = i % page;
             fail(where + ": page " + i / page + ", slot " + inPage / (page / PageTable.PAGE) + " of it, element "
-                    + inPage % (page / PageTable.PAGE) + ": " + hex(expected, at) + " expected, found " + hex(found, at));
+                    + inPage % (page / PageTable.PAGE) + ": " + hex(expected, at) + " expected, found "
+                    + hex(found, at));
         }
     }
 

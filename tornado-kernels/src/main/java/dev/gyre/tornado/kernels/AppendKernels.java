@@ -29,8 +29,8 @@ public final class AppendKernels {
     }
 
     /**
-     * What of a row is stored as it is or as bf16: all of it, but for the codes of FP8. By all threads of the block; the
-     * row must be there for all of them (a barrier since it was written).
+     * What of a row is stored as it is or as bf16: all of it, but for the codes of FP8. By all threads of the block, for
+     * whom the row must be there (a barrier since it was written).
      *
      * @param rows f32 bits, of which those from {@code from} on are stored
      * @param format of the cache: {@link Decode#F32} and so on; {@link #NONE} where there is no row to store
@@ -90,8 +90,8 @@ public final class AppendKernels {
     }
 
     /**
-     * What of a row FP8 stores as codes, {@code value / scale}, and the scales; nothing in other formats. (Apart from {@link #scale} so that
-     * TornadoVM takes both: it inlines helpers of up to 600 nodes.)
+     * What of a row FP8 stores as codes, {@code value / scale}, and the scales; nothing in other formats. (Apart from
+     * {@link #scale} so that TornadoVM takes both: it inlines helpers of up to 600 nodes.)
      *
      * @param scale as {@link #scale} found it
      */

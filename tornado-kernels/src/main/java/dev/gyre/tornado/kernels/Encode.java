@@ -95,8 +95,8 @@ public final class Encode {
     }
 
     /**
-     * The scale of a tile with this largest magnitude. Of latents amax / 448, and 1 for a tile of zeros (or with a NaN);
-     * of index keys {@code 2^ceil(log2(max(amax, 1e-4) / 448))} (ue8m0).
+     * The scale of a tile with this largest magnitude. Of latents amax / 448, and 1 for a tile of zeros or with a NaN; of
+     * index keys {@code 2^ceil(log2(max(amax, 1e-4) / 448))} (ue8m0).
      *
      * @param key 1 for index keys
      */
