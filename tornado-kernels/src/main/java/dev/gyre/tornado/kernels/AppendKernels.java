@@ -9,15 +9,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * LatentCache and IndexKeyCache store on the host. Rows come as bits, since {@link Encode} needs them as ints.
  */
 public final class AppendKernels {
-    /** Threads of a block, which stores one row: each four FP8 codes. */
+    /** Threads of a block, which stores one row, each four FP8 codes: MlaKernels.MOST_LATENT of them. */
     public static final int BLOCK = 128;
-    /** The widest part that FP8 codes hold. */
-    public static final int MOST_CODED = 4 * BLOCK;
     /** Threads, and so ints, of a tile that shares a scale. */
     private static final int TILE = Decode.TILE / 4;
     /** Bytes of local memory. */
     public static final int LOCAL_BYTES = BLOCK * Integer.BYTES;
-
     /** The format of a block that has no row; it comes by all barriers and stores nothing. */
     static final int NONE = -1;
 
@@ -29,8 +26,8 @@ public final class AppendKernels {
     }
 
     /**
-     * What of a row is stored as it is or as bf16: all of it, but for the codes of FP8. By all threads of the block, for
-     * whom the row must be there (a barrier since it was written).
+     * What of a row is stored as it is or as bf16: all of it, but for the codes of FP8. By all threads of the block,
+     * for whom the row must be there (a barrier since it was written).
      *
      * @param rows f32 bits, of which those from {@code from} on are stored
      * @param format of the cache: {@link Decode#F32} and so on; {@link #NONE} where there is no row to store
@@ -53,9 +50,8 @@ public final class AppendKernels {
             floats.set(slot * width + i, Float.intBitsToFloat(rows.get(from + i)));
         }
         int skipped = format == Decode.FP8 ? coded : 0;
-        int skippedInts = format == Decode.FP8 ? coded / 4 : 0;
         int pairs = format == Decode.F32 ? 0 : format == NONE ? 0 : (width - skipped) / 2;
-        int at = Decode.LEAD + slot * (pairs + skippedInts) + skippedInts;
+        int at = Decode.LEAD + slot * (skipped / 4 + pairs) + skipped / 4;
         for (int i = context.localIdx; i < pairs; i += BLOCK) {
             int pair = from + skipped + 2 * i;
             bits.set(at + i, Encode.bf16Pair(rows.get(pair), rows.get(pair + 1)));
@@ -63,22 +59,22 @@ public final class AppendKernels {
     }
 
     /**
-     * Bits of the scale of the tile that the thread has four values of. By all threads of the block, as above.
+     * Bits of the scale of the FP8 tile that the thread has four values of; in other formats of none. By all threads of
+     * the block, as above.
      *
      * @param coded values that are stored as codes; a multiple of 4
      * @param key 1 where the scales are those of index keys, powers of two; 0 where they are those of latents
      */
-    static int scale(KernelContext context, IntArray rows, int from, int coded, int key) {
+    static int scale(KernelContext context, IntArray rows, int from, int format, int coded, int key) {
         // not the caller's array: TornadoVM 5.2 takes bytes for elements where a local array is a parameter
         int[] highest = context.allocateIntLocalArray(128);
         int thread = context.localIdx;
-        boolean used = thread * 4 < coded;
-        int first = from + (used ? thread * 4 : 0);
+        int end = Math.min(thread * 4 + 4, format == Decode.FP8 ? coded : 0);
         int mine = 0;
-        for (int i = 0; i < 4; i++) {
-            mine = Math.max(mine, rows.get(first + i) & 0x7fffffff); // magnitudes are in the order of their bits
+        for (int i = thread * 4; i < end; i++) {
+            mine = Math.max(mine, rows.get(from + i) & 0x7fffffff); // magnitudes are in the order of their bits
         }
-        highest[thread] = used ? mine : 0;
+        highest[thread] = mine;
         context.localBarrier();
         for (int half = TILE / 2; half > 0; half = half / 2) {
             if (thread % TILE < half) {
@@ -146,7 +142,7 @@ public final class AppendKernels {
         int from = row * (coded + plain);
         int slot = slot(tables, row * meta.get(4), Math.max(visible.get(row) - 1, 0));
         storePlain(context, rows, from, format, coded, plain, slot, bits, floats);
-        int scale = scale(context, rows, from, coded, meta.get(5));
+        int scale = scale(context, rows, from, format, coded, meta.get(5));
         storeCodes(context, rows, from, format, coded, plain, scale, slot, bits, floats);
     }
 }

@@ -67,7 +67,8 @@ public final class Encode {
     }
 
     /**
-     * The bits of {@code a / b} as IEEE 754 rounds it, for b > 0. (Of infinite and infinite the NaN has a's sign.)
+     * The bits of {@code a / b} as IEEE 754 rounds it, for b > 0; not for b = 0, where an int division may end the
+     * process. (Of infinite and infinite the NaN has a's sign.)
      */
     static int quotient(int a, int b) {
         int x = a & MAGNITUDE;
@@ -95,7 +96,7 @@ public final class Encode {
     }
 
     /**
-     * The scale of a tile with this largest magnitude. Of latents amax / 448, and 1 for a tile of zeros or with a NaN; of
+     * The scale of a tile with this largest magnitude. Of latents amax / 448, and 1 where that is 0 or NaN; of
      * index keys {@code 2^ceil(log2(max(amax, 1e-4) / 448))} (ue8m0).
      *
      * @param key 1 for index keys
@@ -103,7 +104,7 @@ public final class Encode {
     static int scale(int amax, int key) {
         int scale = quotient(Math.max(amax, key * LEAST_AMAX), FP8_MAX);
         int power = (Math.min(scale, INFINITY) + FRACTION) & INFINITY; // the next number without a fraction
-        int latent = amax == 0 ? ONE : amax > INFINITY ? ONE : scale;
+        int latent = scale == 0 ? ONE : scale > INFINITY ? ONE : scale;
         return key > 0 ? power : latent;
     }
 }

@@ -90,7 +90,7 @@ public final class PrologueKernels {
             FloatArray floats) {
         int row = Math.min(context.groupIdx, Math.max(meta.get(0) - 1, 0));
         int thread = context.localIdx;
-        // A block without a row goes through and stores nothing: no branch has a barrier in it, PoCL compiles them wrongly
+        // a block without a row goes through and stores nothing: PoCL compiles branches with barriers wrongly
         int format = context.groupIdx < meta.get(0) ? meta.get(3) : AppendKernels.NONE;
         int latent = meta.get(1);
         int rope = meta.get(2);
@@ -122,7 +122,7 @@ public final class PrologueKernels {
         context.globalBarrier();
         int slot = AppendKernels.slot(tables, row * meta.get(4), position);
         AppendKernels.storePlain(context, rows, from, format, latent, rope, slot, bits, floats);
-        int scale = AppendKernels.scale(context, rows, from, latent, 0);
+        int scale = AppendKernels.scale(context, rows, from, format, latent, 0);
         AppendKernels.storeCodes(context, rows, from, format, latent, rope, scale, slot, bits, floats);
     }
 
@@ -191,7 +191,7 @@ public final class PrologueKernels {
         context.globalBarrier();
         int slot = AppendKernels.slot(tables, row * meta.get(4), position);
         AppendKernels.storePlain(context, rows, from, format, dim, 0, slot, bits, floats);
-        int scale = AppendKernels.scale(context, rows, from, dim, 1);
+        int scale = AppendKernels.scale(context, rows, from, format, dim, 1);
         AppendKernels.storeCodes(context, rows, from, format, dim, 0, scale, slot, bits, floats);
     }
 
