@@ -13,6 +13,7 @@ import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.KernelGraph;
 import dev.gyre.tornado.kernels.CacheKernels;
 import org.junit.jupiter.api.Test;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 import java.util.ArrayList;
@@ -28,8 +29,32 @@ class GraphsTest {
             IndexQueries index = new IndexQueries(new float[0], new float[0], 64, 128, 2048);
             graphs.addAll(new ScorePlan(cache.indexKeys(0), index, 4096, tensorCores).graphs());
         }
+        graphs.addAll(prologues(dtype));
         graphs.add(TornadoTopK.graph(1024, Rows.allocate(16, 4096), DeviceArrays.ints(4),
                 DeviceArrays.ints(16 * 4096), DeviceArrays.ints(16 * 2048), DeviceArrays.ints(16 * 2048)));
+        return graphs;
+    }
+
+    /** DeepSeek-V3.2's, with the rotation of index keys and queries and without it. */
+    private static List<KernelGraph> prologues(CacheDtype dtype) {
+        List<KernelGraph> graphs = new ArrayList<>();
+        try (KvCache cache = new KvCache(1, new CacheShape(512, 64, 128), dtype, 4096)) {
+            MirroredLatents latents = new MirroredLatents(cache.latents(0));
+            MirroredKeys keys = new MirroredKeys(cache.indexKeys(0));
+            Rows rows = Rows.allocate(16, 4096);
+            FloatArray norm = DeviceArrays.floats(512);
+            FloatArray keyNorm = DeviceArrays.floats(128);
+            FloatArray bias = DeviceArrays.floats(128);
+            FloatArray angles = DeviceArrays.floats(4096 * 64);
+            graphs.add(new LatentPrologue(rows, cache.latents(0).shape(), dtype, 128, 128, true, norm, angles)
+                    .graph(latents.mirror()));
+            for (boolean hadamard : new boolean[] {false, true}) {
+                IndexPrologue.Shape shape = new IndexPrologue.Shape(64, 128, 64, false, hadamard);
+                graphs.add(new IndexPrologue(rows, shape, dtype, keyNorm, bias, angles).graph(keys.mirror()));
+            }
+            graphs.add(AppendRows.latents(rows, latents).graph(latents.mirror()));
+            graphs.add(AppendRows.keys(rows, keys).graph(keys.mirror()));
+        }
         return graphs;
     }
 
@@ -38,7 +63,7 @@ class GraphsTest {
         for (CacheDtype dtype : CacheDtype.values()) {
             for (boolean tensorCores : new boolean[] {false, true}) {
                 List<KernelGraph> graphs = all(dtype, tensorCores);
-                assertEquals(7, graphs.size());
+                assertEquals(12, graphs.size());
                 for (KernelGraph graph : graphs) {
                     assertEquals(List.of(), graph.complaints(), graph.name());
                     assertTrue(graph.deviceBytes() > 0);

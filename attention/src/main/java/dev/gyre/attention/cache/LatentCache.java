@@ -93,7 +93,8 @@ public final class LatentCache {
                 for (int start = 0; start < shape.latent(); start += Fp8Tile.SIZE) {
                     int end = Math.min(start + Fp8Tile.SIZE, shape.latent());
                     float amax = Fp8Tile.amax(source, from + start, from + end);
-                    float scale = amax > 0 ? amax / Fp8E4M3.MAX : 1f;
+                    float wanted = amax / Fp8E4M3.MAX; // 0 also where amax is so small that nothing is left of it
+                    float scale = wanted > 0 ? wanted : 1f;
                     for (int i = start; i < end; i++) {
                         segment.set(ValueLayout.JAVA_BYTE, at + i, Fp8E4M3.encode(source[from + i] / scale));
                     }

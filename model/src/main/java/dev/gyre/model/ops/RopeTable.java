@@ -2,6 +2,8 @@ package dev.gyre.model.ops;
 
 import dev.gyre.model.config.ModelConfig;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
@@ -74,6 +76,25 @@ public final class RopeTable {
                 cos[position * half + i] = (float) (Math.cos(angle) * magnitude);
                 sin[position * half + i] = (float) (Math.sin(angle) * magnitude);
             }
+        }
+    }
+
+    /** How many values are rotated. */
+    public int dim() {
+        return 2 * frequencies.length;
+    }
+
+    /**
+     * Copies the angles of positions [0, positions) for a device: {@code [positions, dim]} floats, of each position the
+     * cosines of its pairs, then their sines.
+     */
+    public void copy(int positions, MemorySegment target) {
+        reach(positions);
+        int half = frequencies.length;
+        for (int position = 0; position < positions; position++) {
+            long at = position * 2L * half * Float.BYTES;
+            MemorySegment.copy(cos, position * half, target, ValueLayout.JAVA_FLOAT, at, half);
+            MemorySegment.copy(sin, position * half, target, ValueLayout.JAVA_FLOAT, at + half * 4L, half);
         }
     }
 

@@ -10,6 +10,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Random;
 
 /** Frequencies of plain RoPE and YaRN, and what a rotation must do. */
@@ -156,6 +157,20 @@ class RopeTableTest {
         float[] values = normal(8, 6);
         for (int position = 0; position < 1000; position += 37) {
             assertArrayEquals(rotated(once, values, position, true), rotated(steps, values, position, true));
+        }
+    }
+
+    @Test
+    void copiesAreTheAnglesThatRotate() {
+        RopeTable table = new RopeTable(PLAIN, 6, true);
+        float[] angles = new float[5 * table.dim()];
+        table.copy(5, MemorySegment.ofArray(angles));
+        for (int pair = 0; pair < 3; pair++) {
+            float[] unit = new float[6];
+            unit[pair] = 1; // turned, it is the cosine and the sine
+            float[] turned = rotated(table, unit, 4, false);
+            assertEquals(turned[pair], angles[4 * 6 + pair]);
+            assertEquals(turned[pair + 3], angles[4 * 6 + 3 + pair]);
         }
     }
 }

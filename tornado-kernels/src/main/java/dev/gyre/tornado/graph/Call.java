@@ -42,6 +42,12 @@ public record Call(
             return new Call(id, grid, localBytes, List.of(arguments), adder);
         }
 
+        /** A kernel of 2 arrays. */
+        public <T1, T2> Call kernel(TornadoFunctions.Task3<KernelContext, T1, T2> kernel, T1 a1, T2 a2) {
+            KernelContext context = new KernelContext();
+            return call((graph, task) -> graph.task(task, kernel, context, a1, a2), a1, a2);
+        }
+
         /** A kernel of 3 arrays. */
         public <T1, T2, T3> Call kernel(
                 TornadoFunctions.Task4<KernelContext, T1, T2, T3> kernel, T1 a1, T2 a2, T3 a3) {
