@@ -28,8 +28,8 @@ class GraphsTest {
             IndexQueries index = new IndexQueries(new float[0], new float[0], 64, 128, 2048);
             graphs.addAll(new ScorePlan(cache.indexKeys(0), index, 4096, tensorCores).graphs());
         }
-        graphs.add(TornadoTopK.graph(1024, Rows.allocate(16, 4096), DeviceArrays.ints(4),
-                DeviceArrays.ints(16 * 4096), DeviceArrays.ints(16 * 2048), DeviceArrays.ints(16 * 2048)));
+        graphs.add(new TopKPlan(16, 2048, 4096, 1024).graph());
+        graphs.add(new TopKPlan(16, 2048, 163_840, 1024).graph());
         return graphs;
     }
 
@@ -38,7 +38,7 @@ class GraphsTest {
         for (CacheDtype dtype : CacheDtype.values()) {
             for (boolean tensorCores : new boolean[] {false, true}) {
                 List<KernelGraph> graphs = all(dtype, tensorCores);
-                assertEquals(7, graphs.size());
+                assertEquals(8, graphs.size());
                 for (KernelGraph graph : graphs) {
                     assertEquals(List.of(), graph.complaints(), graph.name());
                     assertTrue(graph.deviceBytes() > 0);

@@ -33,7 +33,7 @@ public final class GpuReport {
     }
 
     private static final List<String> CASES =
-            List.of("topk", "topk128k", "scores", "mla1", "mla16", "mla", "prefill");
+            List.of("topk", "topk128k", "topk1", "topk16", "scores", "mla1", "mla16", "mla", "prefill");
 
     /** {@code [names]}: which of the cases to run; all by default. */
     public static void main(String[] args) {
@@ -49,6 +49,8 @@ public final class GpuReport {
                 switch (name) {
                     case "topk" -> report.topK(128, 32_768);
                     case "topk128k" -> report.topK(128, 131_072);
+                    case "topk1" -> report.topK(1, 131_072);
+                    case "topk16" -> report.topK(16, 131_072);
                     case "scores" -> report.scores(128, 32_768);
                     case "mla" -> report.mla(128, 2048);
                     case "mla1" -> report.mla(1, 2048);
@@ -100,7 +102,9 @@ public final class GpuReport {
 
     private void topK(int rows, int length) {
         int k = 2048;
-        IntArray meta = IntArray.fromElements(rows, k, length, length / 64);
+        int sharing = 256;
+        int blocks = rows < 64 ? Math.ceilDiv(length, 32 * sharing) : 0; // few rows are shared among blocks
+        IntArray meta = IntArray.fromElements(rows, k, length, length / 64, blocks);
         IntArray visible = new IntArray(rows);
         visible.init(length);
         IntArray tables = new IntArray(rows * length / 64);
@@ -115,10 +119,21 @@ public final class GpuReport {
         IntArray slots = new IntArray(rows * k);
         positions.init(Integer.MIN_VALUE);
         slots.init(Integer.MIN_VALUE);
-        try (GpuCase timed = new GpuCase(device, "topk", 10,
-                List.of(meta, visible, tables, scores, positions, slots), List.of(positions, slots),
-                id -> Call.of(id, rows, TopKKernels.MOST_BLOCK, TopKKernels.LOCAL_BYTES)
-                        .kernel(TopKKernels::kTopK, meta, visible, tables, scores, positions, slots))) {
+        IntArray flags = DeviceArrays.ints(rows * (length / 32 * 3));
+        IntArray keys = DeviceArrays.ints(rows * length);
+        IntArray found = DeviceArrays.ints(rows * TopKKernels.FOUND);
+        IntArray counts = DeviceArrays.ints(Math.max(1, rows * blocks * TopKKernels.COUNTS));
+        GpuCase.Kernel whole = id -> Call.of(id, rows, TopKKernels.MOST_BLOCK, TopKKernels.LOCAL_BYTES)
+                .kernel(TopKKernels::kTopK, meta, visible, tables, scores, flags, keys, found, positions, slots);
+        GpuCase.Kernel sift = id -> Call.of(id, rows * blocks, sharing, TopKKernels.LOCAL_BYTES)
+                .kernel(TopKKernels::kSift, meta, visible, scores, flags, counts, found);
+        GpuCase.Kernel select = id -> Call.of(id, rows, TopKKernels.MOST_BLOCK, TopKKernels.LOCAL_BYTES)
+                .kernel(TopKKernels::kSelect, meta, visible, tables, scores, flags, keys, counts, found, positions,
+                        slots);
+        try (GpuCase timed = new GpuCase(device, "topk", blocks > 0 ? 5 : 10,
+                List.of(meta, visible, tables, scores, flags, keys, found, counts, positions, slots),
+                List.of(positions, slots),
+                blocks > 0 ? new GpuCase.Kernel[] {sift, select} : new GpuCase.Kernel[] {whole})) {
             double seconds = timed.seconds();
             timed.fetch();
             int wrong = 0;
