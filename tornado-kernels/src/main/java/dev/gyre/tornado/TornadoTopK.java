@@ -26,8 +26,13 @@ final class TornadoTopK implements TopK, AutoCloseable {
 
     TornadoTopK(TornadoDevice device) {
         this.device = device;
+        threads = threads(device);
+    }
+
+    /** Threads of a block that has a row for itself. */
+    static int threads(TornadoDevice device) {
         int largest = device.getPhysicalDevice().getMaxThreadsPerBlock();
-        threads = Integer.highestOneBit(Math.min(TopKKernels.MOST_BLOCK, Math.max(largest, 64)));
+        return Integer.highestOneBit(Math.min(TopKKernels.MOST_BLOCK, Math.max(largest, 64)));
     }
 
     @Override
