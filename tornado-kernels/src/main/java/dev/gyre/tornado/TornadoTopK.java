@@ -3,13 +3,10 @@ package dev.gyre.tornado;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.attention.TopK;
-import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.DevicePlan;
-import dev.gyre.tornado.graph.KernelGraph;
 import dev.gyre.tornado.kernels.TopKKernels;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -24,33 +21,36 @@ final class TornadoTopK implements TopK, AutoCloseable {
     private final int threads;
     private State state;
 
-    /** Arrays of a plan for rows of up to {@code most} scores. */
-    private record State(
-            int k, int most, Rows rows, IntArray meta, IntArray scores, IntArray positions, IntArray slots,
-            DevicePlan plan) {}
+    /** Arrays, and the plan that has brought them to the device. */
+    private record State(TopKPlan arrays, DevicePlan plan) {}
 
     TornadoTopK(TornadoDevice device) {
         this.device = device;
+        threads = threads(device);
+    }
+
+    /** Threads of a block that has a row for itself. */
+    static int threads(TornadoDevice device) {
         int largest = device.getPhysicalDevice().getMaxThreadsPerBlock();
-        threads = Integer.highestOneBit(Math.min(TopKKernels.MOST_BLOCK, Math.max(largest, 64)));
+        return Integer.highestOneBit(Math.min(TopKKernels.MOST_BLOCK, Math.max(largest, 64)));
     }
 
     @Override
     public void select(float[] scores, int stride, QueryRows rows, int from, int to, Selection selection) {
         int k = selection.k();
-        if (state == null || state.k() != k || state.most() < rows.longest()) {
+        if (state == null || state.arrays().k() != k || state.arrays().most() < rows.longest()) {
             close();
-            state = allocate(k, Rows.room(rows.longest()));
+            TopKPlan arrays = new TopKPlan(ROWS, k, Rows.room(rows.longest()), threads);
+            state = new State(arrays, new DevicePlan(device, List.of(arrays.graph())));
         }
-        int[] meta = {0, k, state.most(), state.rows().stride()};
+        TopKPlan arrays = state.arrays();
         for (int first = from; first < to; first += ROWS) {
             int count = Math.min(ROWS, to - first);
-            meta[0] = count;
-            DeviceArrays.copy(meta, 0, state.meta(), 0, meta.length);
-            state.rows().set(rows, first, first + count);
+            arrays.set(count);
+            arrays.rows().set(rows, first, first + count);
             for (int i = 0; i < count; i++) {
-                MemorySegment.copy(scores, (first - from + i) * stride, state.scores().getSegment(),
-                        ValueLayout.JAVA_FLOAT, i * 4L * state.most(), rows.visible(first + i));
+                MemorySegment.copy(scores, (first - from + i) * stride, arrays.scores().getSegment(),
+                        ValueLayout.JAVA_FLOAT, i * 4L * arrays.most(), rows.visible(first + i));
             }
             try {
                 state.plan().run(0);
@@ -58,8 +58,8 @@ final class TornadoTopK implements TopK, AutoCloseable {
                 close(); // a plan whose arrays are not all there must not run again
                 throw e;
             }
-            DeviceArrays.copy(state.positions(), 0, selection.positions(), first * k, count * k);
-            DeviceArrays.copy(state.slots(), 0, selection.slots(), first * k, count * k);
+            DeviceArrays.copy(arrays.positions(), 0, selection.positions(), first * k, count * k);
+            DeviceArrays.copy(arrays.slots(), 0, selection.slots(), first * k, count * k);
         }
     }
 
@@ -71,25 +71,5 @@ final class TornadoTopK implements TopK, AutoCloseable {
         if (closing != null) {
             closing.plan().close();
         }
-    }
-
-    private State allocate(int k, int most) {
-        Rows rows = Rows.allocate(ROWS, most);
-        IntArray meta = DeviceArrays.ints(4);
-        IntArray scores = DeviceArrays.ints(Math.multiplyExact(ROWS, most));
-        IntArray positions = DeviceArrays.ints(Math.multiplyExact(ROWS, k));
-        IntArray slots = DeviceArrays.ints(ROWS * k);
-        DevicePlan plan = new DevicePlan(device, List.of(graph(threads, rows, meta, scores, positions, slots)));
-        return new State(k, most, rows, meta, scores, positions, slots, plan);
-    }
-
-    static KernelGraph graph(
-            int threads, Rows rows, IntArray meta, IntArray scores, IntArray positions, IntArray slots) {
-        return new KernelGraph("topk")
-                .once(positions, slots)
-                .always(meta, rows.visible(), rows.tables(), scores)
-                .then(Call.of("select", rows.capacity(), threads, TopKKernels.LOCAL_BYTES)
-                        .kernel(TopKKernels::kTopK, meta, rows.visible(), rows.tables(), scores, positions, slots))
-                .results(positions, slots);
     }
 }

@@ -30,8 +30,8 @@ class GraphsTest {
             graphs.addAll(new ScorePlan(cache.indexKeys(0), index, 4096, tensorCores).graphs());
         }
         graphs.addAll(prologues(dtype));
-        graphs.add(TornadoTopK.graph(1024, Rows.allocate(16, 4096), DeviceArrays.ints(4),
-                DeviceArrays.ints(16 * 4096), DeviceArrays.ints(16 * 2048), DeviceArrays.ints(16 * 2048)));
+        graphs.add(new TopKPlan(16, 2048, 4096, 1024).graph());
+        graphs.add(new TopKPlan(16, 2048, 163_840, 1024).graph());
         return graphs;
     }
 
@@ -63,7 +63,7 @@ class GraphsTest {
         for (CacheDtype dtype : CacheDtype.values()) {
             for (boolean tensorCores : new boolean[] {false, true}) {
                 List<KernelGraph> graphs = all(dtype, tensorCores);
-                assertEquals(12, graphs.size());
+                assertEquals(13, graphs.size());
                 for (KernelGraph graph : graphs) {
                     assertEquals(List.of(), graph.complaints(), graph.name());
                     assertTrue(graph.deviceBytes() > 0);

@@ -1,6 +1,7 @@
 package dev.gyre.benchmarks.gpu;
 
 import dev.gyre.tornado.graph.Call;
+import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.kernels.TopKKernels;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -11,6 +12,8 @@ import java.util.stream.IntStream;
 /** The 2048 best of a row's scores, half of which are exact zeros. */
 final class TopKWork implements Workload {
     private static final int K = 2048;
+    /** Threads of a block that shares a row with others. */
+    private static final int SHARING_THREADS = 256;
     /** Rows that are checked. */
     private static final int CHECKED = 128;
 
@@ -20,13 +23,24 @@ final class TopKWork implements Workload {
     private final IntArray visible;
     private final IntArray tables;
     private final IntArray scores;
+    private final int blocks;
+    private final IntArray flags;
+    private final IntArray keys;
+    private final IntArray found;
+    private final IntArray counts;
     private final IntArray positions;
     private final IntArray slots;
 
     TopKWork(int rows, int length) {
         this.rows = rows;
         this.length = length;
-        meta = IntArray.fromElements(rows, K, length, length / 64);
+        // few rows that are long are shared among blocks
+        blocks = rows < 64 && length > 32_768 ? Math.ceilDiv(length, 32 * SHARING_THREADS) : 0;
+        meta = IntArray.fromElements(rows, K, length, length / 64, blocks);
+        flags = DeviceArrays.ints(rows * (length / 32 * 3));
+        keys = DeviceArrays.ints(rows * length);
+        found = DeviceArrays.ints(rows * TopKKernels.FOUND);
+        counts = DeviceArrays.ints(Math.max(1, rows * blocks * TopKKernels.COUNTS));
         visible = new IntArray(rows);
         visible.init(length);
         tables = new IntArray(rows * length / 64);
@@ -49,13 +63,21 @@ final class TopKWork implements Workload {
 
     @Override
     public List<Kernel> kernels() {
-        return List.of(id -> Call.of(id, rows, TopKKernels.MOST_BLOCK, TopKKernels.LOCAL_BYTES)
-                .kernel(TopKKernels::kTopK, meta, visible, tables, scores, positions, slots));
+        if (blocks == 0) {
+            return List.of(id -> Call.of(id, rows, TopKKernels.MOST_BLOCK, TopKKernels.LOCAL_BYTES)
+                    .kernel(TopKKernels::kTopK, meta, visible, tables, scores, flags, keys, found, positions, slots));
+        }
+        return List.of(
+                id -> Call.of(id, rows * blocks, SHARING_THREADS, TopKKernels.LOCAL_BYTES)
+                        .kernel(TopKKernels::kSift, meta, visible, scores, flags, counts, found),
+                id -> Call.of(id, rows, TopKKernels.MOST_BLOCK, TopKKernels.LOCAL_BYTES)
+                        .kernel(TopKKernels::kSelect, meta, visible, tables, scores, flags, keys, counts, found,
+                                positions, slots));
     }
 
     @Override
     public List<Object> resident() {
-        return List.of(meta, visible, tables, scores, positions, slots);
+        return List.of(meta, visible, tables, scores, flags, keys, found, counts, positions, slots);
     }
 
     @Override
