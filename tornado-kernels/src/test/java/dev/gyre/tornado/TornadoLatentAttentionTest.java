@@ -9,6 +9,7 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
+import dev.gyre.attention.numeric.Bf16;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -78,6 +79,22 @@ class TornadoLatentAttentionTest {
                     Arrays.fill(slots, 0, k, -1); // a row without a valid slot gives 0
                     slots[0] = rows == 1 ? scene.tables.get(0).slot(7) : -1;
                     compare(scene, queries(rows, 128, 512, 64), slots, rows, k, rounded ? 1e-2 : TOLERANCE);
+                }
+            }
+        }
+    }
+
+    /** Tiles whose largest scores are some hundred powers of two apart, over more slots than fit local memory at once. */
+    @Test
+    void deepSeeksShapeWithScoresFarApart() {
+        try (Scene scene = new Scene(new CacheShape(512, 64, 0), CacheDtype.BF16, 500, 13)) {
+            for (int k : new int[] {2048, 4200}) {
+                for (float factor : new float[] {0.2f, 5f, 60f}) {
+                    float[] q = Scene.normal(random, 128 * 576);
+                    for (int i = 0; i < q.length; i++) {
+                        q[i] = Bf16.decode(Bf16.encode(q[i] * factor)); // only the weights are rounded then
+                    }
+                    compare(scene, new MlaQueries(q, 128, 512, 64, 0.07f), slots(scene, 1, k), 1, k, 1e-2);
                 }
             }
         }

@@ -18,7 +18,7 @@ public final class MmaMlaSums {
     /** Blocks that share a row, 128 dimensions each. */
     public static final int COLUMNS = MmaMlaKernels.LATENT / 128;
     /** Bytes of local memory of {@link #kSums}. */
-    public static final int LOCAL_BYTES = (4096 + 4352 + 2048 + 512 + 128 + 128) * Integer.BYTES;
+    public static final int LOCAL_BYTES = (4096 + 4352 + 2048 + 1024 + 128 + 128) * Integer.BYTES;
 
     private static final float LN_2 = 0.6931471805599453f;
 
@@ -48,7 +48,7 @@ public final class MmaMlaSums {
         int[] left = context.allocateIntLocalArray(4096);
         int[] right = context.allocateIntLocalArray(4352);
         int[] tokens = context.allocateIntLocalArray(2048);
-        int[] below = context.allocateIntLocalArray(512);
+        int[] below = context.allocateIntLocalArray(1024);
         float[] tops = context.allocateFloatLocalArray(128);
         float[] shares = context.allocateFloatLocalArray(128);
         int thread = context.localIdx;
@@ -71,7 +71,7 @@ public final class MmaMlaSums {
             shares[thread] = sum > 0f ? 1f / sum : 0f;
         }
         context.localBarrier();
-        // of 2048 tokens at a time: their slots, and how far their tiles are below the row's maximum
+        // of 2048 tokens at a time: their slots, and how far their tiles are below the row's maximum (of 4096)
         for (int t = thread; t < Math.min(k, 2048); t += 256) {
             tokens[t] = slotOrNone(slots, row * k + t, limit);
         }
@@ -119,7 +119,7 @@ public final class MmaMlaSums {
         int steps = k / 32;
         for (int step = 0; step < steps; step++) {
             int half = (step & 1) * 2048;
-            int belowAt = (step >> 4 & 3) * 128 + thread / 8;
+            int belowAt = (step >> 4 & 7) * 128 + thread / 8;
             int shift = (step >> 2 & 3) * 8;
             for (int u = 0; u < 4; u++) {
                 int less = (below[belowAt + u * 32] >> shift & 255) << 7;
@@ -131,23 +131,25 @@ public final class MmaMlaSums {
                 right[rightHalf + fill + (u / 4 * 16 + u % 2 * 8 + u / 2 % 2) * 68] = rows[u];
             }
             int next = Math.min(step + 1, steps - 1);
-            if ((next & 63) == 0) {
-                context.localBarrier();
-                int first = row * k + next * 32;
-                for (int t = thread; t < Math.min(k - next * 32, 2048); t += 256) {
-                    tokens[t] = slotOrNone(slots, first + t, limit);
-                }
-                for (int i = thread; i < 512; i += 256) {
-                    below[i] = distances(highest, first + i / 128 * 512 + i % 128, row * k + k, tops[i % 128]);
-                }
-                context.localBarrier();
-            }
             for (int u = 0; u < 8; u++) {
                 int slot = tokens[(next & 63) * 32 + mine + 4 * u];
                 rows[u] = slot >= 0 ? latents.get(source + slot * 288) : 0;
                 asked[u] = weights.get(from + next * 2048 + 256 * u);
             }
             context.localBarrier();
+            // the step after the next one may begin other 2048 tokens; the slots of this one and the next are read
+            int after = step + 2;
+            if ((after & 63) == 0) {
+                int first = row * k + after * 32;
+                for (int t = thread; t < Math.min(k - after * 32, 2048); t += 256) {
+                    tokens[t] = slotOrNone(slots, first + t, limit);
+                }
+                for (int i = thread; i < 512; i += 256) {
+                    below[(after >> 4 & 4) * 128 + i] = distances(
+                            highest, first + i / 128 * 512 + i % 128, row * k + k, tops[i % 128]);
+                }
+                context.localBarrier();
+            }
             // read anew in every step, or the compiler keeps all addresses in registers
             int zero = meta.get(3);
             int leftBytes = half * 4 + leftAt + zero;
