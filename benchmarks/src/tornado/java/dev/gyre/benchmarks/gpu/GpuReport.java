@@ -1,6 +1,7 @@
 package dev.gyre.benchmarks.gpu;
 
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 import java.util.ArrayList;
@@ -24,6 +25,12 @@ public final class GpuReport {
             System.exit(2);
         }
         TornadoDevice device = TornadoRuntimeProvider.getTornadoRuntime().getDefaultDevice();
+        if (device.getTornadoVMBackend() != TornadoVMBackendType.CUDA) {
+            System.err.println("run-gpu: the default device is " + device.getPhysicalDevice().getDeviceName()
+                    + " through " + device.getTornadoVMBackend()
+                    + "; the kernels that are timed need TornadoVM's CUDA backend and an NVIDIA GPU.");
+            System.exit(1);
+        }
         List<String> lines = new ArrayList<>();
         boolean failed = false;
         double copy = Ceilings.copyBytesPerSecond(device);
