@@ -6,7 +6,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * Exact top-k, and each row's scores are read once:
  * <ol>
- *   <li>a {@linkplain TopKSteps#bracket sample} of the row says between which two scores the k-th largest must be looked
+ *   <li>a {@linkplain TopKSample#bracket sample} of the row says between which two scores the k-th largest must be looked
  *   for;
  *   <li>a {@linkplain TopKSteps#sift pass} over the row flags what lies above these, and counts it. The k-th largest then
  *   is known to lie in one of four classes, and nearly always it is the small one that the sample meant;
@@ -25,7 +25,7 @@ public final class TopKKernels {
     public static final int MOST_BLOCK = 1024;
     /** Bytes of local memory that each of the kernels needs at most. */
     public static final int LOCAL_BYTES =
-            TopKSteps.BRACKET_BYTES + 2 * Block.SUM_BYTES + 3 * Block.BEFORE_BYTES + 2 * Block.FLIP_BYTES;
+            TopKSample.BYTES + 2 * Block.SUM_BYTES + 3 * Block.BEFORE_BYTES + 2 * Block.FLIP_BYTES;
     /** The stride of rows of scores is a multiple of this: what 32 threads flag in an int each. */
     public static final int STRETCH = 32 * Block.GROUP;
     /** Ints that {@link #kSift} counts for each block of a row. */
@@ -66,9 +66,9 @@ public final class TopKKernels {
         int base = row * meta.get(2);
         int plane = meta.get(2) / 32;
         int planes = row * plane * 3;
-        long bracket = TopKSteps.bracket(context, scores, base, n, k);
-        int t1 = TopKSteps.lower(bracket);
-        int t3 = TopKSteps.upper(bracket);
+        long bracket = TopKSample.bracket(context, scores, base, n, k);
+        int t1 = TopKSample.lower(bracket);
+        int t3 = TopKSample.upper(bracket);
         long counts = TopKSteps.sift(
                 scores, base, n, flags, planes, plane, t1, t3,
                 context.localIdx, context.localGroupSizeX, TopKSteps.words(n));
@@ -105,9 +105,9 @@ public final class TopKKernels {
         int plane = meta.get(2) / 32;
         int planes = row * plane * 3;
         int first = part * context.localGroupSizeX;
-        long bracket = TopKSteps.bracket(context, scores, base, n, k);
-        int t1 = TopKSteps.lower(bracket);
-        int t3 = TopKSteps.upper(bracket);
+        long bracket = TopKSample.bracket(context, scores, base, n, k);
+        int t1 = TopKSample.lower(bracket);
+        int t3 = TopKSample.upper(bracket);
         int end = Math.min(first + context.localGroupSizeX, TopKSteps.words(n));
         long total = Block.sum(context, TopKSteps.sift(
                 scores, base, n, flags, planes, plane, t1, t3,
