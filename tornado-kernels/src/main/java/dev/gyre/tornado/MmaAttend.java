@@ -13,8 +13,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Attention with {@link MmaMlaKernels} and {@link MmaMlaSums}: DeepSeek-V3.2's shape and bf16 caches on NVIDIA's tensor cores. Queries and
- * weights are rounded to bf16 too, as FlashMLA does; sums are in f32.
+ * Attention with {@link MmaMlaKernels} and {@link MmaMlaSums}: DeepSeek-V3.2's shape and bf16 caches on NVIDIA's
+ * tensor cores. Queries and weights are rounded to bf16 too, as FlashMLA does; sums are in f32.
  */
 final class MmaAttend implements LatentAttend {
     private final int rows;

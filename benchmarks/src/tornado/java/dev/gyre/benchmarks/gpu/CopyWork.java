@@ -51,7 +51,8 @@ final class CopyWork implements Workload {
 
     @Override
     public List<Kernel> kernels() {
-        return List.of(id -> Call.of(id, INTS / (THREADS * SHARE), THREADS, 0).kernel(CopyWork::kCopy, count, from, to));
+        return List.of(
+                id -> Call.of(id, INTS / (THREADS * SHARE), THREADS, 0).kernel(CopyWork::kCopy, count, from, to));
     }
 
     @Override

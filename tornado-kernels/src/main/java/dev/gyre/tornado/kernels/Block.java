@@ -3,11 +3,12 @@ package dev.gyre.tornado.kernels;
 import uk.ac.manchester.tornado.api.KernelContext;
 
 /**
- * What the threads of a block find out together, through local memory. Blocks are of 64 to 1024 threads, a power of two.
- * Every method is to be called by all threads of a block, and may be called again at once.
+ * What the threads of a block find out together, through local memory. Blocks are of 64 to 1024 threads, a power of
+ * two. Every method is to be called by all threads of a block, and may be called again at once.
  *
- * <p>The methods allocate what they need, so every call in a kernel takes local memory of its own: where a local array is
- * passed to a method, TornadoVM 5.2 takes bytes and the header of a Java array for its index, and goes beyond its end.
+ * <p>The methods allocate what they need, so every call in a kernel takes local memory of its own: where a local array
+ * is passed to a method, TornadoVM 5.2 takes bytes and the header of a Java array for its index, and goes beyond its
+ * end.
  */
 final class Block {
     /** Threads that share an int of flags, one bit each. */

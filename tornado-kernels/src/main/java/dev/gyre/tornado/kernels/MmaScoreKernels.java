@@ -18,8 +18,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * the value times 2^-8. Two of the four bytes of an int are converted at once, the even and the odd ones, so the
  * dimensions come in the order 0, 2, 1, 3; the queries are packed in the same order and a sum does not mind.
  *
- * <p>Keys begin {@link Decode#LEAD} elements in. In the tile, the i-th chunk of 16 bytes of a key lies at i ^ (key % 8),
- * so that what eight lanes read or write at once is in different banks. {@code mmaLoadA} adds the address that a lane
+ * <p>Keys begin {@link Decode#LEAD} elements in. In the tile, the i-th chunk of 16 bytes of a key lies at
+ * i ^ (key % 8), so that what eight lanes read or write at once is in different banks. {@code mmaLoadA} adds the address that a lane
  * would have in a tile without gaps and takes an offset from each lane, which is how this order is read.
  */
 public final class MmaScoreKernels {
