@@ -38,6 +38,10 @@ final class IndexPrologue {
      */
     record Shape(int heads, int dim, int rope, boolean interleaved, boolean hadamard) {
         Shape {
+            if (dim > PrologueKernels.BLOCK || rope % 2 != 0 || rope > dim) {
+                throw new EngineException("index keys of " + dim + " values, of which RoPE turns " + rope
+                        + ", cannot be made on a device: up to " + PrologueKernels.BLOCK + " and an even number of them.");
+            }
             if (hadamard && Integer.bitCount(dim) != 1) {
                 throw new EngineException("Hadamard's rotation needs index keys of a power of two, and this model's "
                         + "have " + dim + " values; leave it out.");
@@ -56,7 +60,7 @@ final class IndexPrologue {
         this.shape = shape;
         this.gain = gain;
         this.bias = bias;
-        this.angles = angles;
+        this.angles = Angles.reaching(angles, rows, shape.rope());
         format = MirroredLatents.format(dtype);
         keys = DeviceArrays.floats(Math.multiplyExact(rows.capacity(), shape.dim()));
         queries = DeviceArrays.floats(

@@ -51,7 +51,7 @@ final class LatentPrologue {
         this.nope = nope;
         this.interleaved = interleaved;
         this.gain = gain;
-        this.angles = angles;
+        this.angles = Angles.reaching(angles, rows, shape.rope());
         format = MirroredLatents.format(dtype);
         kv = DeviceArrays.floats(Math.multiplyExact(rows.capacity(), shape.width()));
         queries = DeviceArrays.floats(

@@ -9,6 +9,7 @@ import dev.gyre.tornado.graph.KernelGraph;
 import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.MmaMlaKernels;
 import dev.gyre.tornado.kernels.MmaMlaSums;
+import dev.gyre.tornado.kernels.ProductValues;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -30,13 +31,14 @@ final class MmaAttend implements LatentAttend {
         this.rows = rows;
         k = Math.ceilDiv(most, MmaMlaKernels.TILE) * MmaMlaKernels.TILE;
         selected = DeviceArrays.ints(Math.multiplyExact(rows, k));
-        queries = DeviceArrays.floats(rows * MmaMlaKernels.HEADS * MmaMlaKernels.WIDTH);
-        out = DeviceArrays.floats(rows * MmaMlaKernels.HEADS * MmaMlaKernels.LATENT);
+        queries = DeviceArrays.floats(Math.multiplyExact(rows, MmaMlaKernels.HEADS * MmaMlaKernels.WIDTH));
+        out = DeviceArrays.floats(Math.multiplyExact(rows, MmaMlaKernels.HEADS * MmaMlaKernels.LATENT));
     }
 
     /** Whether the kernels are made for this; they run on CUDA devices alone. */
     static boolean serves(MlaQueries shape, LatentCache cache) {
-        return cache.dtype() == CacheDtype.BF16
+        return ProductValues.readable()
+                && cache.dtype() == CacheDtype.BF16
                 && shape.heads() == MmaMlaKernels.HEADS
                 && shape.latent() == MmaMlaKernels.LATENT
                 && shape.rope() == MmaMlaKernels.ROPE;

@@ -8,6 +8,7 @@ import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.KernelGraph;
 import dev.gyre.tornado.kernels.MmaScoreKernels;
+import dev.gyre.tornado.kernels.ProductValues;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -42,7 +43,8 @@ final class MmaScores implements ScoreGraph {
 
     /** Whether the kernels are made for this; they run on CUDA devices alone. */
     static boolean serves(IndexQueries shape, IndexKeyCache cache) {
-        return cache.dtype() == CacheDtype.FP8_E4M3
+        return ProductValues.readable()
+                && cache.dtype() == CacheDtype.FP8_E4M3
                 && shape.heads() == MmaScoreKernels.HEADS
                 && shape.dim() == MmaScoreKernels.DIM;
     }

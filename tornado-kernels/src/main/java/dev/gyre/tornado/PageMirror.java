@@ -15,6 +15,8 @@ import java.util.Arrays;
 /**
  * A copy of a paged cache on the device: a pool of ints (bf16, FP8 codes) and one of floats (f32 values or FP8 scales).
  * Pages that changed on the host since they were sent are staged and scattered to their places before the cache is read.
+ * So a page is written either by the host or by the device ({@link AppendRows}, {@link LatentPrologue}, {@link
+ * IndexPrologue}), not by both: what the host sends replaces all of it.
  */
 final class PageMirror {
     /** Name of the graph that updates the pools, for graphs that read them. */

@@ -1,5 +1,6 @@
 package dev.gyre.tornado;
 
+import dev.gyre.attention.EngineException;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.KernelGraph;
@@ -32,6 +33,10 @@ final class TopKPlan {
 
     /** @param threads of a block, where a row is one block's */
     TopKPlan(int capacity, int k, int longest, int threads) {
+        if (longest >= TopKKernels.LONGEST) {
+            throw new EngineException("tornado's top-k serves fewer than " + TopKKernels.LONGEST + " tokens a sequence, and "
+                    + longest + " are asked for; use --dsa-topk-backend vector or a shorter --context-length.");
+        }
         this.k = k;
         this.threads = threads;
         most = Math.ceilDiv(longest, TopKKernels.STRETCH) * TopKKernels.STRETCH;

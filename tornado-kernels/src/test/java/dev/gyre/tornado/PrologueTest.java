@@ -144,7 +144,7 @@ class PrologueTest {
         MirroredLatents source = new MirroredLatents(scene.cache.latents(0));
         PageMirror mirror = source.mirror();
         LatentPrologue prologue = new LatentPrologue(rows, shape, scene.cache.latents(0).dtype(), heads, nope,
-                interleaved, array(gain), Angles.of(table, step.rows().longest()));
+                interleaved, array(gain), Angles.of(table, rows.stride() * 64));
         prologue.set(count);
         DeviceArrays.copy(kv, 0, prologue.kv(), 0, kv.length);
         prologue.queries().init(7f);
@@ -211,7 +211,7 @@ class PrologueTest {
         MirroredKeys source = new MirroredKeys(scene.cache.indexKeys(0));
         PageMirror mirror = source.mirror();
         IndexPrologue prologue = new IndexPrologue(rows, shape, scene.cache.indexKeys(0).dtype(), array(gain),
-                array(bias), Angles.of(table, step.rows().longest()));
+                array(bias), Angles.of(table, rows.stride() * 64));
         prologue.set(count);
         DeviceArrays.copy(keys, 0, prologue.keys(), 0, keys.length);
         prologue.queries().init(7f);

@@ -2,11 +2,17 @@ package dev.gyre.tornado;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.gyre.attention.EngineException;
 import dev.gyre.tornado.graph.DevicePlan;
+import dev.gyre.tornado.kernels.TopKKernels;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
 import java.util.Arrays;
@@ -21,7 +27,7 @@ class TopKPlanTest {
 
     /** What a row's scores are like. */
     enum Scores {
-        NORMAL, NEGATIVE, EQUAL, MOSTLY_ZERO, ROUNDED, ONE_TIE_BEYOND, HALF_NAN, ASCENDING, DESCENDING,
+        NORMAL, NEGATIVE, EQUAL, MOSTLY_ZERO, ROUNDED, ONE_TIE_BEYOND, HALF_NAN, ALL_NAN, ASCENDING, DESCENDING,
         /** The sample is far above all others. */
         SAMPLE_HIGH,
         /** The sample is far below all others. */
@@ -38,6 +44,7 @@ class TopKPlanTest {
                 // 2000 are higher, more than K equal the next
                 case ONE_TIE_BEYOND -> i * 7919L % n < 2000 ? 2 + normal * normal : i % 2 == 0 ? 1f : -1f;
                 case HALF_NAN -> random.nextBoolean() ? normal : Float.intBitsToFloat(random.nextBoolean() ? -1 : 0x7fc00001);
+                case ALL_NAN -> Float.NaN;
                 case ASCENDING -> i;
                 case DESCENDING -> -i;
                 case SAMPLE_HIGH -> sampled(i, n) ? 1e9f + i : normal;
@@ -126,6 +133,23 @@ class TopKPlanTest {
         TopKPlan arrays = new TopKPlan(TopKPlan.MANY_ROWS, K, 40_000, TornadoTopK.threads(device));
         assertEquals(1, arrays.graph().calls().size());
         check(arrays, LENGTHS, kind);
+    }
+
+    /** Blocks of every size that a device may have, rows about the lengths where the layout of flags changes. */
+    @ParameterizedTest
+    @ValueSource(ints = {64, 128, 256, 512})
+    void smallerBlocks(int threads) {
+        int[] lengths = {0, 1, 63, 64, 65, 255, 1023, 1024, 1025, 3000};
+        for (Scores kind : new Scores[] {Scores.NORMAL, Scores.ALL_NAN, Scores.MOSTLY_ZERO}) {
+            check(new TopKPlan(TopKPlan.MANY_ROWS, K, 4096, threads), lengths, kind);
+        }
+    }
+
+    @Test
+    void rowsThatAreTooLong() {
+        EngineException e = assertThrows(
+                EngineException.class, () -> new TopKPlan(1, K, TopKKernels.LONGEST, 1024));
+        assertTrue(e.getMessage().contains("--dsa-topk-backend vector"), e.getMessage());
     }
 
     @ParameterizedTest

@@ -66,6 +66,14 @@ class TornadoIndexScorerTest {
         }
     }
 
+    /** So long that a block of tensor cores goes through many pages; a row beside it that sees one token. */
+    @Test
+    void deepSeeksShapeOverManyPages() {
+        try (Scene scene = new Scene(new CacheShape(2, 2, 128), CacheDtype.FP8_E4M3, 64 * 830 + 1, 1)) {
+            compare(scene, scene.last(1), queries(2, 64, 128));
+        }
+    }
+
     @ParameterizedTest
     @EnumSource(CacheDtype.class)
     void oddShapesAndLongRows(CacheDtype dtype) {

@@ -19,7 +19,6 @@ final class CopyWork implements Workload {
 
     CopyWork() {
         Inputs.fill(from, random -> random);
-        to.init(0);
     }
 
     private static void kCopy(KernelContext context, IntArray count, IntArray from, IntArray to) {

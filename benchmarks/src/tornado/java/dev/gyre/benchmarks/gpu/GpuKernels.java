@@ -51,7 +51,10 @@ public class GpuKernels {
 
     @TearDown(Level.Trial)
     public void end() {
-        timed.check();
-        timed.close();
+        try {
+            timed.check();
+        } finally {
+            timed.close();
+        }
     }
 }

@@ -40,7 +40,7 @@ public final class GpuReport {
                 Workload work = Workloads.named(name);
                 lines.add(line(work, GpuCase.seconds(device, work), copy, product));
             } catch (RuntimeException e) {
-                lines.add("| " + name + " | VOID: " + e.getMessage() + " | | | |");
+                lines.add("| " + name + " | VOID: " + e.getMessage() + " | | | | |");
                 failed = true;
             }
             System.err.println(lines.getLast());

@@ -54,11 +54,6 @@ final class MlaWork implements Workload {
         weights = new IntArray(Decode.LEAD + rows * K * 64);
         sums = new FloatArray(rows * K);
         out = new FloatArray(rows * 128 * 512);
-        packed.init(-1);
-        highest.init(Float.NaN);
-        weights.init(-1);
-        sums.init(Float.NaN);
-        out.init(Float.NaN);
     }
 
     @Override

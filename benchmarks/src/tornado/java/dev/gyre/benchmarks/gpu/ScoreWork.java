@@ -60,7 +60,6 @@ final class ScoreWork implements Workload {
         MmaScoreKernels.pack(q, 0, rows, queries);
         weights = FloatArray.fromArray(w);
         scores = new IntArray(rows * length);
-        scores.init(Float.floatToRawIntBits(Float.NaN));
     }
 
     @Override

@@ -52,8 +52,6 @@ final class TopKWork implements Workload {
         Inputs.fill(scores, random -> Float.floatToRawIntBits(Math.max(0f, some[random & 0xfffff])));
         positions = new IntArray(rows * K);
         slots = new IntArray(rows * K);
-        positions.init(Integer.MIN_VALUE);
-        slots.init(Integer.MIN_VALUE);
     }
 
     @Override

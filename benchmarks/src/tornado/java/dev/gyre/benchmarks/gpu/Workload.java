@@ -20,7 +20,7 @@ interface Workload {
     /** Arrays that are sent to the device once. */
     List<Object> resident();
 
-    /** Arrays that {@link #mistake} looks at; poisoned before the first run. */
+    /** Int and float arrays that {@link #mistake} looks at; filled with NaN before every run. */
     List<Object> results();
 
     /** Operations of a run; 0 where there is nothing to compute. */

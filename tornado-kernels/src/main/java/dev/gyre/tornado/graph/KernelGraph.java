@@ -37,7 +37,10 @@ public final class KernelGraph {
         this.name = name;
     }
 
-    /** Arrays that are sent before the first run and stay on the device. */
+    /**
+     * Arrays that are sent before the first run and stay on the device. Of those that no kernel reads before one of several
+     * has written them, TornadoVM 5.2 sends nothing: they hold what was in the memory.
+     */
     public KernelGraph once(Object... arrays) {
         Collections.addAll(once, arrays);
         return this;

@@ -52,6 +52,7 @@ public final class MmaMlaKernels {
      *
      * @param meta rows
      * @param q {@code [rows, 128, 576]}
+     * @param packed what comes of it
      */
     public static void kPackQueries(KernelContext context, IntArray meta, FloatArray q, IntArray packed) {
         int i = context.globalIdx;
@@ -67,7 +68,7 @@ public final class MmaMlaKernels {
      * Weights {@code 2^(s - m)} of a row and 128 tokens a block, with {@code s = log2(e) scale (q . c)} and m the
      * tile's largest s rounded up. What no valid slot is has the weight 0.
      *
-     * @param meta rows, k (a multiple of 128), slots of the cache
+     * @param meta rows (which this one does not read), k (a multiple of 128), slots of the cache
      * @param factors the softmax scale
      * @param slots {@code [rows, k]}
      * @param queries as {@link #kPackQueries} made them

@@ -28,7 +28,7 @@ public final class MmaMlaSums {
      * {@code sum of weight * c[:512]} over the sum of weights, for a row and 128 of the 512 dimensions a block; 0 for a
      * row without a valid token.
      *
-     * @param meta rows, k (a multiple of 128), slots of the cache, 0
+     * @param meta rows (not read), k (a multiple of 128), slots of the cache, 0: see the comment at its use
      * @param slots {@code [rows, k]}
      * @param weights as {@link MmaMlaKernels#kWeights} made them, and so
      * @param highest {@code [rows, k / 128, 128]} and

@@ -64,7 +64,7 @@ public final class MmaScoreKernels {
     /**
      * Scores of every token that a row sees, as bits of f32. {@code meta[3]} blocks share a row, a page each in turn.
      *
-     * @param meta rows, row stride of the scores, row stride of the page tables, blocks of a row
+     * @param meta rows (not read), row stride of the scores, row stride of the page tables, blocks of a row
      * @param visible {@code [rows]}
      * @param tables {@code [rows, stride]}: pages of a row's sequence
      * @param queries as {@link #pack} makes them

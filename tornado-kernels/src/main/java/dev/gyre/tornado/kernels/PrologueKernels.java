@@ -73,6 +73,7 @@ public final class PrologueKernels {
      * @param tables {@code [rows, stride]}: pages of a row's sequence
      * @param kv {@code [rows, latent + rope]}
      * @param gain {@code [latent]}
+     * @param angles {@code [positions, rope]}
      * @param rows {@code [rows, latent + rope]}: bits of what is cached, before it is rounded
      * @param bits the cache in bf16 or FP8
      * @param floats the cache in f32, or the scales of FP8
@@ -138,6 +139,7 @@ public final class PrologueKernels {
      * @param k {@code [rows, dim]}
      * @param gain {@code [dim]}
      * @param bias {@code [dim]}
+     * @param angles {@code [positions, rope]}
      * @param rows {@code [rows, dim]}: bits of what is cached, before it is rounded
      * @param bits the cache in bf16 or FP8
      * @param floats the cache in f32, or the scales of FP8
@@ -201,6 +203,7 @@ public final class PrologueKernels {
      * @param meta rows, heads, width of a head, first, rope, 1 where RoPE's pairs are (2i, 2i+1) and 0 where they are
      *     (i, i + rope/2)
      * @param visible {@code [rows]}: how many tokens a row sees, itself the last
+     * @param angles {@code [positions, rope]}
      * @param q {@code [rows, heads, width]}
      */
     public static void kRotate(

@@ -18,7 +18,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * and no sorting, so the result is deterministic.
  *
  * <p>{@link #kTopK} does all of it with one block a row. For few and long rows {@link #kSift} shares the pass over a row
- * among several blocks, and {@link #kSelect} does the rest. Rows are shorter than 2^21.
+ * among several blocks, and {@link #kSelect} does the rest. Rows are shorter than {@link #LONGEST}.
  */
 public final class TopKKernels {
     /** The most threads of a block. */
@@ -28,6 +28,8 @@ public final class TopKKernels {
             TopKSample.BYTES + 2 * Block.SUM_BYTES + 3 * Block.BEFORE_BYTES + 2 * Block.FLIP_BYTES;
     /** The stride of rows of scores is a multiple of this: what 32 threads flag in an int each. */
     public static final int STRETCH = 32 * Block.GROUP;
+    /** Rows have fewer scores: three counts of them are one long. */
+    public static final int LONGEST = 1 << TopKSteps.FIELD_BITS;
     /** Ints that {@link #kSift} counts for each block of a row. */
     public static final int COUNTS = 3;
     /** Ints of what is found of a row. */

@@ -15,7 +15,8 @@ final class TopKSteps {
     static final int LEAST = -0x7fffffff;
     /** The key of infinity. */
     static final int MOST = 0x7f800000;
-    private static final int FIELD_BITS = 21;
+    /** Bits of a count in {@link #fields}. */
+    static final int FIELD_BITS = 21;
 
     /** Ints of what is found of a row. */
     static final int FOUND = 8;

@@ -4,7 +4,8 @@
  * lengths, page tables) comes in int arrays, since scalars are frozen into the compiled code.
  *
  * <p>The language is narrow and its traps are silent: no {@code >>>} of negative numbers, no bit casts within an
- * expression, one {@code return} a helper, no local arrays as parameters, no barriers in branches. Uses TornadoVM's API and
- * nothing of ours.
+ * expression, one {@code return} a helper, no local arrays as parameters; in portable kernels no barrier in an
+ * {@code if}, and loops with barriers only where all threads of a block agree. Uses TornadoVM's API and the host's number
+ * formats.
  */
 package dev.gyre.tornado.kernels;
