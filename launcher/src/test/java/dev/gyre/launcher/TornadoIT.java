@@ -40,6 +40,8 @@ class TornadoIT {
         Map<String, String> environment = new HashMap<>(System.getenv());
         environment.keySet().removeIf(name -> name.startsWith("GYRE_"));
         environment.put("JAVA_HOME", System.getProperty("java.home"));
+        // as the script does: PoCL's LLVM replaces the JVM's signal handlers
+        environment.put("LD_PRELOAD", System.getProperty("java.home") + "/lib/libjsig.so");
         return Outcome.process(environment, command);
     }
 
