@@ -20,8 +20,6 @@ import java.lang.foreign.ValueLayout;
  * rounded to f16; keys are exact, sums in f32.
  */
 final class MmaScores implements ScoreGraph {
-    /** Blocks in flight on the largest GPUs: 132 multiprocessors, six each. */
-    private static final int BLOCKS = 792;
 
     private final int most;
     private final int shares;
@@ -34,7 +32,7 @@ final class MmaScores implements ScoreGraph {
     /** @param most the longest row */
     MmaScores(int capacity, int most) {
         this.most = most;
-        shares = Math.clamp(most / MmaScoreKernels.TILE, 1, Math.max(1, BLOCKS / capacity));
+        shares = MmaScoreKernels.shares(capacity, most);
         rows = Rows.allocate(capacity, most);
         queries = DeviceArrays.ints(capacity * MmaScoreKernels.PACKED_INTS);
         weights = DeviceArrays.floats(capacity * MmaScoreKernels.HEADS);

@@ -9,13 +9,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** The arrays of top-k, and its graph: rows that run together, of up to {@code most} scores each. */
 final class TopKPlan {
-    /** Rows that many keep a device busy with one block each. */
-    static final int MANY_ROWS = 64;
-    /** Scores of a row that are not worth a kernel more. */
-    static final int SHORT_ROW = 32_768;
-    /** Threads of a block that shares a row with others: small, so that there are many. */
-    private static final int SHARING_THREADS = 256;
-
     private final int k;
     private final int most;
     private final int threads;
@@ -40,9 +33,8 @@ final class TopKPlan {
         this.k = k;
         this.threads = threads;
         most = Math.ceilDiv(longest, TopKKernels.STRETCH) * TopKKernels.STRETCH;
-        sharingThreads = Math.min(SHARING_THREADS, threads);
-        boolean shared = capacity < MANY_ROWS && most > SHORT_ROW;
-        blocks = shared ? Math.ceilDiv(most, 32 * sharingThreads) : 0;
+        sharingThreads = Math.min(TopKKernels.SHARING_THREADS, threads);
+        blocks = TopKKernels.sharingBlocks(capacity, most, sharingThreads);
         rows = Rows.allocate(capacity, most);
         scores = DeviceArrays.ints(Math.multiplyExact(capacity, most));
         keys = DeviceArrays.ints(capacity * most);

@@ -130,7 +130,7 @@ class TopKPlanTest {
     @ParameterizedTest
     @EnumSource(Scores.class)
     void oneBlockARow(Scores kind) {
-        TopKPlan arrays = new TopKPlan(TopKPlan.MANY_ROWS, K, 40_000, TornadoTopK.threads(device));
+        TopKPlan arrays = new TopKPlan(TopKKernels.MANY_ROWS, K, 40_000, TornadoTopK.threads(device));
         assertEquals(1, arrays.graph().calls().size());
         check(arrays, LENGTHS, kind);
     }
@@ -141,7 +141,7 @@ class TopKPlanTest {
     void smallerBlocks(int threads) {
         int[] lengths = {0, 1, 63, 64, 65, 255, 1023, 1024, 1025, 3000};
         for (Scores kind : new Scores[] {Scores.NORMAL, Scores.ALL_NAN, Scores.MOSTLY_ZERO}) {
-            check(new TopKPlan(TopKPlan.MANY_ROWS, K, 4096, threads), lengths, kind);
+            check(new TopKPlan(TopKKernels.MANY_ROWS, K, 4096, threads), lengths, kind);
         }
     }
 

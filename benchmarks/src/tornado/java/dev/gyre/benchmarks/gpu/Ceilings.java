@@ -10,12 +10,9 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.cublas.CuBlas;
 import uk.ac.manchester.tornado.cublas.enums.CuBlasOperation;
 
-import java.util.Arrays;
-
 /** What the device reaches at copying and at multiplying, through TornadoVM: the shares of the tables refer to it. */
 final class Ceilings {
     private static final int EDGE = 8192;
-    private static final int RUNS = 9;
 
     private Ceilings() {}
 
@@ -64,19 +61,10 @@ final class Ceilings {
 
     private static double median(TornadoDevice device, TaskGraph graph, Object result) {
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-            double[] times = new double[RUNS];
-            for (int i = -2; i < RUNS; i++) {
-                long start = System.nanoTime();
-                var ran = plan.withDevice(device).execute();
-                if (i >= 0) {
-                    times[i] = (System.nanoTime() - start) / 1e9;
-                }
-                if (i == RUNS - 1) {
-                    ran.transferToHost(result);
-                }
-            }
-            Arrays.sort(times);
-            return times[RUNS / 2];
+            plan.withDevice(device);
+            double seconds = GpuCase.median(plan::execute);
+            plan.execute().transferToHost(result);
+            return seconds;
         } catch (TornadoExecutionPlanException e) {
             throw new IllegalStateException(e);
         }

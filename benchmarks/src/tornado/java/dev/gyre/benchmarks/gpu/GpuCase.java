@@ -92,10 +92,15 @@ final class GpuCase implements AutoCloseable {
     }
 
     private double median() {
+        return median(this::run);
+    }
+
+    /** Median seconds of several runs, after some that do not count. */
+    static double median(Runnable run) {
         double[] times = new double[RUNS];
         for (int i = -WARM_UP; i < RUNS; i++) {
             long start = System.nanoTime();
-            run();
+            run.run();
             if (i >= 0) {
                 times[i] = (System.nanoTime() - start) / 1e9;
             }

@@ -13,8 +13,6 @@ import java.util.stream.IntStream;
 
 /** Index scores of FP8 keys: a sequence a row (decode), or one sequence that all rows ask (a prompt's last tokens). */
 final class ScoreWork implements Workload {
-    /** Blocks in flight on an H100 or H200. */
-    private static final int BLOCKS = 792;
     private static final int SAMPLES = 20_000;
 
     private final int rows;
@@ -36,7 +34,7 @@ final class ScoreWork implements Workload {
         this.rows = rows;
         this.length = length;
         this.prompt = prompt;
-        shares = Math.clamp(length / 64, 1, Math.max(1, BLOCKS / rows));
+        shares = MmaScoreKernels.shares(rows, length);
         int stride = length / 64;
         int pages = prompt ? stride : rows * stride;
         meta = IntArray.fromElements(rows, length, stride, shares);

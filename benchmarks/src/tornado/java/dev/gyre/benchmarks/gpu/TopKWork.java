@@ -12,8 +12,6 @@ import java.util.stream.IntStream;
 /** The 2048 best of a row's scores, half of which are exact zeros. */
 final class TopKWork implements Workload {
     private static final int K = 2048;
-    /** Threads of a block that shares a row with others. */
-    private static final int SHARING_THREADS = 256;
     /** Rows that are checked. */
     private static final int CHECKED = 128;
 
@@ -34,8 +32,7 @@ final class TopKWork implements Workload {
     TopKWork(int rows, int length) {
         this.rows = rows;
         this.length = length;
-        // few rows that are long are shared among blocks
-        blocks = rows < 64 && length > 32_768 ? Math.ceilDiv(length, 32 * SHARING_THREADS) : 0;
+        blocks = TopKKernels.sharingBlocks(rows, length, TopKKernels.SHARING_THREADS);
         meta = IntArray.fromElements(rows, K, length, length / 64, blocks);
         flags = DeviceArrays.ints(rows * (length / 32 * 3));
         keys = DeviceArrays.ints(rows * length);
@@ -66,7 +63,7 @@ final class TopKWork implements Workload {
                     .kernel(TopKKernels::kTopK, meta, visible, tables, scores, flags, keys, found, positions, slots));
         }
         return List.of(
-                id -> Call.of(id, rows * blocks, SHARING_THREADS, TopKKernels.LOCAL_BYTES)
+                id -> Call.of(id, rows * blocks, TopKKernels.SHARING_THREADS, TopKKernels.LOCAL_BYTES)
                         .kernel(TopKKernels::kSift, meta, visible, scores, flags, counts, found),
                 id -> Call.of(id, rows, TopKKernels.MOST_BLOCK, TopKKernels.LOCAL_BYTES)
                         .kernel(TopKKernels::kSelect, meta, visible, tables, scores, flags, keys, counts, found,

@@ -37,10 +37,17 @@ public final class MmaScoreKernels {
     /** Ints of a row's packed queries. */
     public static final int PACKED_INTS = HEADS * DIM / 2;
 
+    /** Blocks in flight on the largest GPUs: 132 multiprocessors, six each. */
+    private static final int BLOCKS = 792;
     /** Keys that a warp decodes. */
     private static final int MINE = 32;
 
     private MmaScoreKernels() {}
+
+    /** How many blocks share a row, where there are {@code rows} of up to {@code most} tokens. */
+    public static int shares(int rows, int most) {
+        return Math.clamp(most / TILE, 1, Math.max(1, BLOCKS / rows));
+    }
 
     /**
      * Queries of some rows as {@link #kScores} reads them.

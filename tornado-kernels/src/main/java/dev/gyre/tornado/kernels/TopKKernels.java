@@ -23,6 +23,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class TopKKernels {
     /** The most threads of a block. */
     public static final int MOST_BLOCK = 1024;
+    /** Threads of a block that shares a row with others: small, so that there are many. */
+    public static final int SHARING_THREADS = 256;
+    /** Rows that many keep a device busy with one block each. */
+    public static final int MANY_ROWS = 64;
+    /** Scores of a row that are not worth a kernel more. */
+    private static final int SHORT_ROW = 32_768;
     /** Bytes of local memory that each of the kernels needs at most. */
     public static final int LOCAL_BYTES =
             TopKSample.BYTES + 2 * Block.SUM_BYTES + 3 * Block.BEFORE_BYTES + 2 * Block.FLIP_BYTES;
@@ -36,6 +42,16 @@ public final class TopKKernels {
     public static final int FOUND = TopKSteps.FOUND;
 
     private TopKKernels() {}
+
+    /**
+     * Blocks of {@link #kSift} a row; 0 where {@link #kTopK} is the better choice.
+     *
+     * @param most scores of a row
+     * @param threads of such a block
+     */
+    public static int sharingBlocks(int rows, int most, int threads) {
+        return rows < MANY_ROWS && most > SHORT_ROW ? Math.ceilDiv(most, 32 * threads) : 0;
+    }
 
     /**
      * Selects the best k of what each row sees: higher score first, of equal scores the lower position. One block a row.

@@ -151,7 +151,7 @@ final class TopKSteps {
 
     private static void put(IntArray positions, IntArray slots, IntArray tables, int at, int pages, int position) {
         positions.set(at, position);
-        slots.set(at, tables.get(pages + position / 64) * 64 + position % 64);
+        slots.set(at, AppendKernels.slot(tables, pages, position));
     }
 
     /** A row of up to k scores is selected whole. */
