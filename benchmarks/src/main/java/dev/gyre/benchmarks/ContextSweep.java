@@ -1,8 +1,8 @@
 package dev.gyre.benchmarks;
 
 import dev.gyre.attention.backend.Phase;
-import dev.gyre.model.Engine;
-import dev.gyre.model.EngineOptions;
+import dev.gyre.model.Model;
+import dev.gyre.model.ModelOptions;
 import dev.gyre.model.generate.Throughput;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.XYChart;
@@ -28,17 +28,17 @@ final class ContextSweep {
     }
 
     String measure() throws IOException {
-        List<Double> sparse = milliseconds(EngineOptions.defaults());
-        List<Double> dense = milliseconds(EngineOptions.defaults().withAttention("dense", Map.of()));
+        List<Double> sparse = milliseconds(ModelOptions.defaults());
+        List<Double> dense = milliseconds(ModelOptions.defaults().withAttention("dense", Map.of()));
         Map<Phase, String> names = new EnumMap<>(Phase.class);
         for (Phase phase : Phase.values()) {
             names.put(phase, "reference");
         }
         Map<Phase, String> attentionOnly = new EnumMap<>(names);
         attentionOnly.remove(Phase.LINEAR);
-        double reference = atDepth(EngineOptions.defaults().withAttention(null, names), 8000);
-        double referenceAttention = atDepth(EngineOptions.defaults().withAttention(null, attentionOnly), 8000);
-        double prefill = 4096 / median(prefill(EngineOptions.defaults()));
+        double reference = atDepth(ModelOptions.defaults().withAttention(null, names), 8000);
+        double referenceAttention = atDepth(ModelOptions.defaults().withAttention(null, attentionOnly), 8000);
+        double prefill = 4096 / median(prefill(ModelOptions.defaults()));
         plot(sparse, dense);
         StringBuilder text = new StringBuilder("""
 
@@ -64,7 +64,7 @@ final class ContextSweep {
         return text.toString();
     }
 
-    private static List<Double> milliseconds(EngineOptions options) {
+    private static List<Double> milliseconds(ModelOptions options) {
         List<Double> times = new ArrayList<>();
         for (int depth : DEPTHS) {
             times.add(atDepth(options, depth));
@@ -72,15 +72,15 @@ final class ContextSweep {
         return times;
     }
 
-    private static double atDepth(EngineOptions options, int depth) {
-        try (Engine engine = Engine.open(options)) {
-            return 1e3 / median(Throughput.run(engine, depth, 1, 0, TOKENS, 7).decode());
+    private static double atDepth(ModelOptions options, int depth) {
+        try (Model model = Model.open(options)) {
+            return 1e3 / median(Throughput.run(model, depth, 1, 0, TOKENS, 7).decode());
         }
     }
 
-    private static List<Double> prefill(EngineOptions options) {
-        try (Engine engine = Engine.open(options)) {
-            return Throughput.run(engine, 0, 1, 4096, 0, 5).prefill().stream().map(rate -> 4096 / rate).toList();
+    private static List<Double> prefill(ModelOptions options) {
+        try (Model model = Model.open(options)) {
+            return Throughput.run(model, 0, 1, 4096, 0, 5).prefill().stream().map(rate -> 4096 / rate).toList();
         }
     }
 

@@ -1,7 +1,7 @@
 package dev.gyre.launcher;
 
 import dev.gyre.attention.EngineException;
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import dev.gyre.model.generate.Throughput;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -70,24 +70,24 @@ final class BenchCommand implements Runnable {
             throw EngineException.usage("--repetitions must be at least 1, not " + repetitions + ".");
         }
         List<Throughput.Result> results = new ArrayList<>();
-        try (Engine engine = flags.open()) {
+        try (Model model = flags.open()) {
             for (int depth : Ids.parse(depths, "--depth")) {
                 for (int batch : Ids.parse(batches, "--batch")) {
-                    results.add(Throughput.run(engine, depth, batch, prefill, decode, repetitions));
+                    results.add(Throughput.run(model, depth, batch, prefill, decode, repetitions));
                 }
             }
-            print(engine, results);
+            print(model, results);
         }
     }
 
-    private void print(Engine engine, List<Throughput.Result> results) {
+    private void print(Model model, List<Throughput.Result> results) {
         PrintWriter out = spec.commandLine().getOut();
         Map<String, Object> machine = Machine.describe();
-        machine.put("threads", engine.options().threads());
-        machine.put("model", engine.where());
-        machine.put("attention_backend", engine.attentionBackend());
-        machine.put("implementations", engine.implementations().toString());
-        machine.put("kv_cache_dtype", engine.cacheDtype().label());
+        machine.put("threads", model.options().threads());
+        machine.put("model", model.where());
+        machine.put("attention_backend", model.attentionBackend());
+        machine.put("implementations", model.implementations().toString());
+        machine.put("kv_cache_dtype", model.cacheDtype().label());
         List<Map<String, Object>> rows = results.stream().map(Throughput.Result::fields).toList();
         if (json.wanted() || format == Format.JSON) {
             Map<String, Object> answer = new LinkedHashMap<>();

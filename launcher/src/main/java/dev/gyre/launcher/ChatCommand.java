@@ -1,7 +1,7 @@
 package dev.gyre.launcher;
 
 import dev.gyre.attention.EngineException;
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import dev.gyre.model.generate.Generation;
 import dev.gyre.model.generate.GenerationOptions;
 import dev.gyre.model.generate.Generator;
@@ -48,20 +48,20 @@ final class ChatCommand implements Runnable {
     @Override
     public void run() {
         GenerationOptions options = sampling.options();
-        try (Engine engine = flags.open(); ModelRunner runner = engine.runner(1, engine.contextLength())) {
-            if (engine.tokenizer().id(USER).isEmpty() || engine.tokenizer().id(ASSISTANT).isEmpty()) {
-                throw new EngineException(engine.where() + " has no tokens " + USER + " and " + ASSISTANT
+        try (Model model = flags.open(); ModelRunner runner = model.runner(1, model.contextLength())) {
+            if (model.tokenizer().id(USER).isEmpty() || model.tokenizer().id(ASSISTANT).isEmpty()) {
+                throw new EngineException(model.where() + " has no tokens " + USER + " and " + ASSISTANT
                         + "; it cannot chat, use engine generate.");
             }
-            talk(engine, runner, options);
+            talk(model, runner, options);
         }
     }
 
-    private void talk(Engine engine, ModelRunner runner, GenerationOptions options) {
+    private void talk(Model model, ModelRunner runner, GenerationOptions options) {
         PrintWriter out = spec.commandLine().getOut();
         PrintWriter err = spec.commandLine().getErr();
-        Tokenizer tokenizer = engine.tokenizer();
-        Generator generator = new Generator(engine, runner);
+        Tokenizer tokenizer = model.tokenizer();
+        Generator generator = new Generator(model, runner);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, Charset.defaultCharset()));
         Sequence sequence = runner.start();
         int[] pending = tokenizer.encodeWithBos(system);
@@ -72,8 +72,8 @@ final class ChatCommand implements Runnable {
                 pending = tokenizer.encodeWithBos(system);
             } else if (!line.isBlank()) {
                 int[] turn = concat(pending, tokenizer.encode(USER + line + ASSISTANT));
-                if (sequence.length() + turn.length >= engine.contextLength()) {
-                    err.println("engine: the conversation fills the context of " + engine.contextLength()
+                if (sequence.length() + turn.length >= model.contextLength()) {
+                    err.println("engine: the conversation fills the context of " + model.contextLength()
                             + " tokens; /clear starts again.");
                 } else {
                     Generation answer = generator.generate(sequence, turn, options, piece -> {
@@ -81,20 +81,20 @@ final class ChatCommand implements Runnable {
                         out.flush();
                     });
                     out.println();
-                    pending = unsaid(engine, answer);
+                    pending = unsaid(model, answer);
                 }
             }
         }
     }
 
     /** The last token was generated and not run; an answer that was cut short still gets its end. */
-    private static int[] unsaid(Engine engine, Generation answer) {
+    private static int[] unsaid(Model model, Generation answer) {
         int[] ids = answer.outputIds();
         int last = ids[ids.length - 1];
-        if (engine.defaults().eos().contains(last) || engine.defaults().eos().isEmpty()) {
+        if (model.defaults().eos().contains(last) || model.defaults().eos().isEmpty()) {
             return new int[] {last};
         }
-        return new int[] {last, engine.defaults().eos().iterator().next()};
+        return new int[] {last, model.defaults().eos().iterator().next()};
     }
 
     private static int[] concat(int[] first, int[] second) {

@@ -1,6 +1,6 @@
 package dev.gyre.launcher;
 
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -32,7 +32,7 @@ final class DetokenizeCommand implements Runnable {
     public void run() {
         String list = ids != null ? ids : TextFiles.stdin();
         int[] tokens = list.isBlank() ? new int[0] : Ids.parse(list, "IDS");
-        String text = Engine.tokenizer(model.files()).decode(tokens, skipSpecial);
+        String text = Model.tokenizer(model.files()).decode(tokens, skipSpecial);
         if (json.wanted()) {
             JsonFlag.print(spec.commandLine().getOut(), Map.of("text", text));
         } else {

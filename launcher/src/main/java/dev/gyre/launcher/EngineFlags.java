@@ -2,8 +2,8 @@ package dev.gyre.launcher;
 
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
-import dev.gyre.model.Engine;
-import dev.gyre.model.EngineOptions;
+import dev.gyre.model.Model;
+import dev.gyre.model.ModelOptions;
 import dev.gyre.model.Precision;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -15,7 +15,7 @@ import java.util.Map;
 
 /** The options of every command that runs a model. */
 final class EngineFlags {
-    private static final EngineOptions DEFAULTS = EngineOptions.defaults();
+    private static final ModelOptions DEFAULTS = ModelOptions.defaults();
 
     @Spec(Spec.Target.MIXEE)
     private CommandSpec mixee;
@@ -113,14 +113,14 @@ final class EngineFlags {
     }
 
     /** These options, checked. */
-    EngineOptions options() {
+    ModelOptions options() {
         Map<Phase, String> implementations = new EnumMap<>(Phase.class);
         implementations.put(Phase.PREFILL, prefill);
         implementations.put(Phase.DECODE, decode);
         implementations.put(Phase.INDEXER, indexer);
         implementations.put(Phase.TOPK, topk);
         implementations.put(Phase.LINEAR, linear);
-        return new EngineOptions(
+        return new ModelOptions(
                 model.path(),
                 attentionBackend,
                 implementations,
@@ -136,9 +136,9 @@ final class EngineFlags {
     }
 
     /** Opens the engine; says on stderr where the fastest implementation is missing. */
-    Engine open() {
-        Engine engine = Engine.open(options());
-        engine.notice().ifPresent(sentence -> mixee.commandLine().getErr().println("engine: " + sentence));
-        return engine;
+    Model open() {
+        Model model = Model.open(options());
+        model.notice().ifPresent(sentence -> mixee.commandLine().getErr().println("engine: " + sentence));
+        return model;
     }
 }

@@ -1,6 +1,6 @@
 package dev.gyre.launcher;
 
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import dev.gyre.model.generate.Generation;
 import dev.gyre.model.generate.GenerationOptions;
 import dev.gyre.model.generate.Generator;
@@ -37,11 +37,11 @@ final class GenerateCommand implements Runnable {
         PrintWriter out = spec.commandLine().getOut();
         PrintWriter err = spec.commandLine().getErr();
         GenerationOptions options = sampling.options();
-        try (Engine engine = flags.open()) {
-            int[] tokens = prompt.tokens(engine);
-            int room = (int) Math.min(engine.contextLength(), (long) tokens.length + options.maxNewTokens());
-            try (ModelRunner runner = engine.runner(1, room)) {
-                Generation result = new Generator(engine, runner).generate(runner.start(), tokens, options, piece -> {
+        try (Model model = flags.open()) {
+            int[] tokens = prompt.tokens(model);
+            int room = (int) Math.min(model.contextLength(), (long) tokens.length + options.maxNewTokens());
+            try (ModelRunner runner = model.runner(1, room)) {
+                Generation result = new Generator(model, runner).generate(runner.start(), tokens, options, piece -> {
                     if (!json.wanted()) {
                         out.print(piece);
                         out.flush();
@@ -50,7 +50,7 @@ final class GenerateCommand implements Runnable {
                 if (json.wanted()) {
                     JsonFlag.print(out, answer(result));
                 } else {
-                    if (!engine.hasTokenizer()) {
+                    if (!model.hasTokenizer()) {
                         out.print(Ids.show(result.outputIds()));
                     }
                     out.println();

@@ -2,7 +2,7 @@ package dev.gyre.launcher;
 
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.KvCache;
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import dev.gyre.model.config.ModelConfig;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -28,8 +28,8 @@ final class InfoCommand implements Runnable {
     @Override
     public void run() {
         PrintWriter out = spec.commandLine().getOut();
-        try (Engine engine = flags.open()) {
-            Map<String, Object> info = describe(engine);
+        try (Model model = flags.open()) {
+            Map<String, Object> info = describe(model);
             if (json.wanted()) {
                 JsonFlag.print(out, info);
             } else {
@@ -38,13 +38,13 @@ final class InfoCommand implements Runnable {
         }
     }
 
-    private static Map<String, Object> describe(Engine engine) {
-        ModelConfig config = engine.config();
+    private static Map<String, Object> describe(Model model) {
+        ModelConfig config = model.config();
         Map<String, Object> info = new LinkedHashMap<>();
-        info.put("model", engine.where());
+        info.put("model", model.where());
         info.put("architecture", config.architecture());
-        info.put("parameters", engine.parameters());
-        info.put("weight_bytes", engine.weightBytes());
+        info.put("parameters", model.parameters());
+        info.put("weight_bytes", model.weightBytes());
         info.put("layers", config.layers());
         info.put("hidden_size", config.hidden());
         info.put("attention_heads", config.mla().heads());
@@ -59,22 +59,22 @@ final class InfoCommand implements Runnable {
             info.put("index_head_dim", config.indexer().dim());
             info.put("index_topk", config.indexer().topk());
         }
-        info.put("attention_backend", engine.attentionBackend());
-        info.put("recommended_temperature", engine.defaults().temperature());
-        info.put("recommended_top_p", engine.defaults().topP());
-        info.put("recommended_top_k", engine.defaults().topK());
-        info.put("eos_token_ids", engine.defaults().eos());
-        info.put("context_length", engine.contextLength());
-        info.put("kv_cache_dtype", engine.cacheDtype().label());
+        info.put("attention_backend", model.attentionBackend());
+        info.put("recommended_temperature", model.defaults().temperature());
+        info.put("recommended_top_p", model.defaults().topP());
+        info.put("recommended_top_k", model.defaults().topK());
+        info.put("eos_token_ids", model.defaults().eos());
+        info.put("context_length", model.contextLength());
+        info.put("kv_cache_dtype", model.cacheDtype().label());
         for (CacheDtype dtype : CacheDtype.values()) {
             info.put("cache_bytes_per_token_" + dtype.label(),
-                    KvCache.bytesPerToken(config.layers(), engine.cacheShape(), dtype));
+                    KvCache.bytesPerToken(config.layers(), model.cacheShape(), dtype));
         }
-        long perToken = KvCache.bytesPerToken(config.layers(), engine.cacheShape(), engine.cacheDtype());
-        info.put("cache_bytes_at_context_length", perToken * engine.contextLength());
+        long perToken = KvCache.bytesPerToken(config.layers(), model.cacheShape(), model.cacheDtype());
+        info.put("cache_bytes_at_context_length", perToken * model.contextLength());
         // mapped weights want to stay in memory too, or every token reads them from the disk
-        long free = Math.max(0, Machine.memory() - engine.weightBytes() - Runtime.getRuntime().maxMemory());
-        info.put("longest_context_in_memory", Math.min(engine.contextLength(), free / perToken));
+        long free = Math.max(0, Machine.memory() - model.weightBytes() - Runtime.getRuntime().maxMemory());
+        info.put("longest_context_in_memory", Math.min(model.contextLength(), free / perToken));
         return info;
     }
 }

@@ -3,7 +3,7 @@ package dev.gyre.launcher;
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import dev.gyre.model.generate.ModelRunner;
 import dev.gyre.model.generate.Sampler;
 import dev.gyre.model.ops.StepObserver;
@@ -51,11 +51,11 @@ final class LogitsCommand implements Runnable {
 
     @Override
     public void run() {
-        try (Engine engine = flags.open()) {
-            int[] tokens = prompt.tokens(engine);
+        try (Model model = flags.open()) {
+            int[] tokens = prompt.tokens(model);
             int[] wanted = wanted(tokens.length);
-            Answer answer = new Answer(engine.config().vocabulary(), wanted);
-            try (ModelRunner runner = engine.runner(1, Math.min(tokens.length, engine.contextLength()))) {
+            Answer answer = new Answer(model.config().vocabulary(), wanted);
+            try (ModelRunner runner = model.runner(1, Math.min(tokens.length, model.contextLength()))) {
                 runner.run(
                         List.of(runner.start()),
                         new int[][] {tokens},
@@ -66,7 +66,7 @@ final class LogitsCommand implements Runnable {
             if (json.wanted()) {
                 printJson(tokens, wanted, answer);
             } else {
-                printTable(engine, wanted, answer);
+                printTable(model, wanted, answer);
             }
         }
     }
@@ -100,7 +100,7 @@ final class LogitsCommand implements Runnable {
         JsonFlag.print(spec.commandLine().getOut(), fields);
     }
 
-    private void printTable(Engine engine, int[] wanted, Answer answer) {
+    private void printTable(Model model, int[] wanted, Answer answer) {
         PrintWriter out = spec.commandLine().getOut();
         for (int position : wanted) {
             float[] logits = answer.logits.get(position);
@@ -109,7 +109,7 @@ final class LogitsCommand implements Runnable {
                     .boxed()
                     .sorted((a, b) -> Float.compare(logits[b], logits[a]))
                     .limit(SHOWN)
-                    .forEach(token -> out.printf("  %8.3f  %6d  %s%n", logits[token], token, shown(engine, token)));
+                    .forEach(token -> out.printf("  %8.3f  %6d  %s%n", logits[token], token, shown(model, token)));
             if (selections) {
                 answer.selected.get(position).forEach((layer, chosen) -> out.println(
                         "  layer " + layer + " attended to " + chosen.length + ": " + ranges(chosen)));
@@ -117,11 +117,11 @@ final class LogitsCommand implements Runnable {
         }
     }
 
-    private static String shown(Engine engine, int token) {
-        if (!engine.hasTokenizer()) {
+    private static String shown(Model model, int token) {
+        if (!model.hasTokenizer()) {
             return "";
         }
-        return '"' + engine.tokenizer().decode(new int[] {token}, false).replace("\n", "\\n").replace("\r", "\\r") + '"';
+        return '"' + model.tokenizer().decode(new int[] {token}, false).replace("\n", "\\n").replace("\r", "\\r") + '"';
     }
 
     /** {@code 0-3 7 9-12}. */

@@ -1,6 +1,6 @@
 package dev.gyre.launcher;
 
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import dev.gyre.model.generate.Perplexity;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -37,11 +37,11 @@ final class PerplexityCommand implements Runnable {
     @Override
     public void run() {
         PrintWriter out = spec.commandLine().getOut();
-        try (Engine engine = flags.open()) {
-            int[] tokens = engine.tokenizer().encodeWithBos(TextFiles.read(file, "--text-file"));
-            int window = context != null ? context : engine.contextLength();
+        try (Model model = flags.open()) {
+            int[] tokens = model.tokenizer().encodeWithBos(TextFiles.read(file, "--text-file"));
+            int window = context != null ? context : model.contextLength();
             Progress progress = new Progress(spec.commandLine().getErr(), tokens.length, "tokens");
-            Perplexity result = Perplexity.measure(engine, tokens, window, progress::reach);
+            Perplexity result = Perplexity.measure(model, tokens, window, progress::reach);
             progress.end();
             if (json.wanted()) {
                 Map<String, Object> answer = new LinkedHashMap<>();

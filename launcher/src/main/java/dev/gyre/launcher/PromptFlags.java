@@ -1,6 +1,6 @@
 package dev.gyre.launcher;
 
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 
@@ -27,11 +27,11 @@ final class PromptFlags {
     }
 
     /** The prompt's tokens; text gets the BOS that the tokenizer asks for. */
-    int[] tokens(Engine engine) {
+    int[] tokens(Model model) {
         if (source.tokens != null) {
             return Ids.parse(source.tokens, "--tokens");
         }
         String text = source.text != null ? source.text : TextFiles.read(source.file, "--prompt-file");
-        return engine.tokenizer().encodeWithBos(text);
+        return model.tokenizer().encodeWithBos(text);
     }
 }

@@ -1,6 +1,6 @@
 package dev.gyre.launcher;
 
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import dev.gyre.model.tokenizer.Tokenizer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -31,7 +31,7 @@ final class TokenizeCommand implements Runnable {
 
     @Override
     public void run() {
-        Tokenizer tokenizer = Engine.tokenizer(model.files());
+        Tokenizer tokenizer = Model.tokenizer(model.files());
         String input = text != null ? text : TextFiles.stdin();
         int[] ids = noBos ? tokenizer.encode(input) : tokenizer.encodeWithBos(input);
         if (json.wanted()) {

@@ -72,8 +72,8 @@ class FuzzTest {
     }
 
     private void tryOut(String mutant) {
-        try (Engine engine = Engine.open(EngineOptions.defaults().withModel(folder).withThreads(1))) {
-            try (ModelRunner runner = engine.runner(1, prompt.length)) {
+        try (Model model = Model.open(ModelOptions.defaults().withModel(folder).withThreads(1))) {
+            try (ModelRunner runner = model.runner(1, prompt.length)) {
                 runner.run(List.of(runner.start()), new int[][] {prompt}, ModelRunner.Wanted.ALL, (s, p, l, at) -> {});
             }
             opened++;

@@ -31,32 +31,32 @@ class GoldenTest {
         "v32-real-head-dims, 1000", "v32-real-head-dims, 64", "v32-real-head-dims, 1",
         "v3-dense-attention, 1000", "v3-dense-attention, 13", "v3-dense-attention, 1",
     })
-    void logitsSelectionsAndGreedyTokens(String model, int chunk) {
-        try (Engine engine = open(model, chunk)) {
-            for (JsonNode expected : Cases.cases("/golden/" + model + "/expected.json")) {
-                check(expected, Recorded.run(engine, Cases.ints(expected.get("input_ids")), 1000));
+    void logitsSelectionsAndGreedyTokens(String name, int chunk) {
+        try (Model model = open(name, chunk)) {
+            for (JsonNode expected : Cases.cases("/golden/" + name + "/expected.json")) {
+                check(expected, Recorded.run(model, Cases.ints(expected.get("input_ids")), 1000));
             }
         }
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"v32-yarn", "v32-sharded", "v32-real-head-dims", "v3-dense-attention"})
-    void greedyContinuations(String model) {
-        try (Engine engine = open(model, 1000)) {
-            for (JsonNode expected : Cases.cases("/golden/" + model + "/expected.json")) {
+    void greedyContinuations(String name) {
+        try (Model model = open(name, 1000)) {
+            for (JsonNode expected : Cases.cases("/golden/" + name + "/expected.json")) {
                 int[] continuation = Cases.ints(expected.get("greedy_continuation"));
                 int[] prompt = Cases.ints(expected.get("input_ids"));
-                assertArrayEquals(continuation, Recorded.greedyContinuation(engine, prompt, continuation.length));
+                assertArrayEquals(continuation, Recorded.greedyContinuation(model, prompt, continuation.length));
             }
         }
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"v32-yarn", "v32-sharded", "v32-real-head-dims", "v3-dense-attention"})
-    void hiddenStatesAfterEachLayer(String model) {
-        try (Engine engine = open(model, 1000)) {
-            for (JsonNode expected : Cases.cases("/golden/" + model + "/expected.json")) {
-                List<float[]> found = hiddenStates(engine, Cases.ints(expected.get("input_ids")));
+    void hiddenStatesAfterEachLayer(String name) {
+        try (Model model = open(name, 1000)) {
+            for (JsonNode expected : Cases.cases("/golden/" + name + "/expected.json")) {
+                List<float[]> found = hiddenStates(model, Cases.ints(expected.get("input_ids")));
                 JsonNode states = expected.get("hidden_states_last_position");
                 // the last one of Hugging Face's is behind the final norm; the logits test covers that
                 for (int layer = 0; layer < states.size() - 1; layer++) {
@@ -72,30 +72,30 @@ class GoldenTest {
     /** Two prompts in one batch, of different lengths, give what each gives alone, to the bit. */
     @ParameterizedTest
     @CsvSource({"v32-yarn, 1000", "v32-yarn, 11", "v32-sharded, 50", "v32-real-head-dims, 1000", "v3-dense-attention, 31"})
-    void batchEqualsEachAlone(String model, int chunk) {
-        List<JsonNode> cases = Cases.cases("/golden/" + model + "/expected.json");
+    void batchEqualsEachAlone(String name, int chunk) {
+        List<JsonNode> cases = Cases.cases("/golden/" + name + "/expected.json");
         int[] first = Cases.ints(cases.get(0).get("input_ids"));
         int[] second = Arrays.copyOf(Cases.ints(cases.get(1).get("input_ids")), first.length - 17);
-        try (Engine engine = open(model, chunk); ModelRunner runner = engine.runner(2, first.length)) {
-            Map<Integer, float[]> alone = Recorded.run(engine, first, 1000).logits;
-            Map<Integer, float[]> other = Recorded.run(engine, second, 1000).logits;
+        try (Model model = open(name, chunk); ModelRunner runner = model.runner(2, first.length)) {
+            Map<Integer, float[]> alone = Recorded.run(model, first, 1000).logits;
+            Map<Integer, float[]> other = Recorded.run(model, second, 1000).logits;
             List<Sequence> sequences = List.of(runner.start(), runner.start());
             runner.run(sequences, new int[][] {first, second}, ModelRunner.Wanted.ALL, (s, position, logits, at) ->
                     assertArrayEquals(
                             (s == 0 ? alone : other).get(position),
-                            Arrays.copyOfRange(logits, at, at + engine.config().vocabulary())));
+                            Arrays.copyOfRange(logits, at, at + model.config().vocabulary())));
         }
     }
 
     /** Selecting everything is attending to everything. */
     @ParameterizedTest
     @ValueSource(strings = {"v32-yarn", "v32-sharded", "v32-real-head-dims"})
-    void topkAboveTheLengthEqualsDense(String model) {
-        int[] prompt = Cases.ints(Cases.cases("/golden/" + model + "/expected.json").get(0).get("input_ids"));
-        EngineOptions options = EngineOptions.defaults().withModel(Cases.folder("/golden/" + model));
-        try (Engine sparse = Engine.open(options.withIndexTopk(prompt.length));
-                Engine barelySparse = Engine.open(options.withIndexTopk(prompt.length - 1));
-                Engine dense = Engine.open(options.withAttention("dense", Map.of()))) {
+    void topkAboveTheLengthEqualsDense(String name) {
+        int[] prompt = Cases.ints(Cases.cases("/golden/" + name + "/expected.json").get(0).get("input_ids"));
+        ModelOptions options = ModelOptions.defaults().withModel(Cases.folder("/golden/" + name));
+        try (Model sparse = Model.open(options.withIndexTopk(prompt.length));
+                Model barelySparse = Model.open(options.withIndexTopk(prompt.length - 1));
+                Model dense = Model.open(options.withAttention("dense", Map.of()))) {
             Map<Integer, float[]> expected = Recorded.run(dense, prompt, 1000).logits;
             Map<Integer, float[]> found = Recorded.run(sparse, prompt, 1000).logits;
             Map<Integer, float[]> barely = Recorded.run(barelySparse, prompt, 1000).logits;
@@ -107,9 +107,9 @@ class GoldenTest {
         }
     }
 
-    private static Engine open(String model, int chunk) {
-        EngineOptions options = EngineOptions.defaults();
-        return Engine.open(options.withModel(Cases.folder("/golden/" + model)).withChunks(chunk, options.scoreBuffer()));
+    private static Model open(String name, int chunk) {
+        ModelOptions options = ModelOptions.defaults();
+        return Model.open(options.withModel(Cases.folder("/golden/" + name)).withChunks(chunk, options.scoreBuffer()));
     }
 
     static void check(JsonNode expected, Recorded found) {
@@ -136,9 +136,9 @@ class GoldenTest {
         }
     }
 
-    private static List<float[]> hiddenStates(Engine engine, int[] prompt) {
+    private static List<float[]> hiddenStates(Model model, int[] prompt) {
         List<float[]> states = new ArrayList<>();
-        try (ModelRunner runner = engine.runner(1, prompt.length)) {
+        try (ModelRunner runner = model.runner(1, prompt.length)) {
             runner.run(List.of(runner.start()), new int[][] {prompt}, ModelRunner.Wanted.LAST, (s, p, l, at) -> {},
                     new StepObserver() {
                         @Override

@@ -21,20 +21,20 @@ class MtpLayersTest {
     @TempDir
     private Path folder;
 
-    private Engine open(String extraTensor) throws IOException {
+    private Model open(String extraTensor) throws IOException {
         RandomModel model = new RandomModel(CONFIG, 50);
         model.write(folder);
         byte[] file = model.tensors().addFloats(extraTensor, new float[3], 3).bytes();
         Files.write(folder.resolve("model.safetensors"), file);
-        return Engine.open(EngineOptions.defaults().withModel(folder).withThreads(1));
+        return Model.open(ModelOptions.defaults().withModel(folder).withThreads(1));
     }
 
     @Test
     void layersBehindTheOthersAreIgnored() throws IOException {
         long parameters = new RandomModel(CONFIG, 50).weights.values().stream().mapToLong(w -> w.length).sum();
         for (String tensor : new String[] {"model.layers.1.eh_proj.weight", "model.layers.2.shared_head.norm.weight"}) {
-            try (Engine engine = open(tensor)) {
-                assertEquals(parameters, engine.parameters());
+            try (Model model = open(tensor)) {
+                assertEquals(parameters, model.parameters());
             }
         }
     }

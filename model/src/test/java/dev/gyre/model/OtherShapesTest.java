@@ -52,14 +52,14 @@ class OtherShapesTest {
               "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0}""",
     })
     void logitsAndSelections(String fields) throws IOException {
-        RandomModel model = new RandomModel("{" + fields + "}", 20);
-        model.write(folder);
+        RandomModel random = new RandomModel("{" + fields + "}", 20);
+        random.write(folder);
         int[] prompt = new Random(21).ints(80, 0, 97).toArray();
-        NaiveModel naive = new NaiveModel(model);
+        NaiveModel naive = new NaiveModel(random);
         double[][] expected = naive.logits(prompt);
-        try (Engine engine = Engine.open(EngineOptions.defaults().withModel(folder))) {
+        try (Model model = Model.open(ModelOptions.defaults().withModel(folder))) {
             for (int piece : new int[] {80, 9}) {
-                Recorded found = Recorded.run(engine, prompt, piece);
+                Recorded found = Recorded.run(model, prompt, piece);
                 for (int t = 0; t < prompt.length; t++) {
                     for (int i = 0; i < 97; i++) {
                         assertEquals(expected[t][i], found.logits.get(t)[i], 1e-3, "position " + t + ", token " + i);

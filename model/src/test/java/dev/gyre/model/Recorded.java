@@ -22,28 +22,28 @@ final class Recorded implements StepObserver {
     final Map<Integer, Map<Integer, int[]>> selections = new TreeMap<>();
 
     /** Runs a prompt in pieces of {@code piece} tokens given one after the other. */
-    static Recorded run(Engine engine, int[] prompt, int piece) {
+    static Recorded run(Model model, int[] prompt, int piece) {
         Recorded recorded = new Recorded();
-        try (ModelRunner runner = engine.runner(1, prompt.length)) {
+        try (ModelRunner runner = model.runner(1, prompt.length)) {
             Sequence sequence = runner.start();
             for (int from = 0; from < prompt.length; from += piece) {
                 int[] tokens = Arrays.copyOfRange(prompt, from, Math.min(prompt.length, from + piece));
-                recorded.run(runner, List.of(sequence), new int[][] {tokens}, engine.config().vocabulary());
+                recorded.run(runner, List.of(sequence), new int[][] {tokens}, model.config().vocabulary());
             }
         }
         return recorded;
     }
 
     /** Greedy tokens after a prompt. */
-    static int[] greedyContinuation(Engine engine, int[] prompt, int count) {
+    static int[] greedyContinuation(Model model, int[] prompt, int count) {
         int[] output = new int[count];
-        try (ModelRunner runner = engine.runner(1, prompt.length + count)) {
+        try (ModelRunner runner = model.runner(1, prompt.length + count)) {
             Sequence sequence = runner.start();
             int[] next = prompt;
             for (int i = 0; i < count; i++) {
                 int at = i;
                 runner.run(List.of(sequence), new int[][] {next}, ModelRunner.Wanted.LAST, (s, position, logits, from) ->
-                        output[at] = Sampler.greedy(logits, from, engine.config().vocabulary()));
+                        output[at] = Sampler.greedy(logits, from, model.config().vocabulary()));
                 next = new int[] {output[i]};
             }
         }

@@ -33,9 +33,9 @@ class TinyModelTest {
 
     @Test
     void logitsSelectionsAndGreedyTokens() {
-        try (Engine engine = Engine.open(EngineOptions.defaults())) {
+        try (Model model = Model.open(ModelOptions.defaults())) {
             for (JsonNode expected : Cases.cases(EXPECTED)) {
-                GoldenTest.check(expected, Recorded.run(engine, Cases.ints(expected.get("input_ids")), 1000));
+                GoldenTest.check(expected, Recorded.run(model, Cases.ints(expected.get("input_ids")), 1000));
             }
         }
     }
@@ -53,11 +53,11 @@ class TinyModelTest {
     }
 
     private static Generation generate(int[] prompt, int count, StringBuilder streamed) {
-        try (Engine engine = Engine.open(EngineOptions.defaults());
-                ModelRunner runner = engine.runner(1, prompt.length + count)) {
+        try (Model model = Model.open(ModelOptions.defaults());
+                ModelRunner runner = model.runner(1, prompt.length + count)) {
             GenerationOptions greedy =
                     new GenerationOptions(count, SamplingOptions.GREEDY, List.of(), Set.of(), true);
-            return new Generator(engine, runner).generate(runner.start(), prompt, greedy, streamed::append);
+            return new Generator(model, runner).generate(runner.start(), prompt, greedy, streamed::append);
         }
     }
 
@@ -65,11 +65,11 @@ class TinyModelTest {
     @ParameterizedTest
     @ValueSource(strings = {"sparse", "dense", "top-64", "top-8"})
     void heldOutPerplexity(String selection) {
-        EngineOptions options = switch (selection) {
-            case "dense" -> EngineOptions.defaults().withAttention("dense", Map.of());
-            case "top-64" -> EngineOptions.defaults().withIndexTopk(64);
-            case "top-8" -> EngineOptions.defaults().withIndexTopk(8);
-            default -> EngineOptions.defaults();
+        ModelOptions options = switch (selection) {
+            case "dense" -> ModelOptions.defaults().withAttention("dense", Map.of());
+            case "top-64" -> ModelOptions.defaults().withIndexTopk(64);
+            case "top-8" -> ModelOptions.defaults().withIndexTopk(8);
+            default -> ModelOptions.defaults();
         };
         for (JsonNode expected : Cases.json("/tiny-v32/perplexity.json").get("results")) {
             if (expected.get("context").intValue() == 1024 && expected.get("selection").textValue().equals(selection)) {
@@ -85,22 +85,22 @@ class TinyModelTest {
     @ParameterizedTest
     @EnumSource(value = CacheDtype.class, names = {"BF16", "FP8_E4M3"})
     void smallerCachesCostLittle(CacheDtype dtype) {
-        double exact = perplexityOfStart(EngineOptions.defaults());
-        double found = perplexityOfStart(EngineOptions.defaults().withCacheDtype(dtype));
+        double exact = perplexityOfStart(ModelOptions.defaults());
+        double found = perplexityOfStart(ModelOptions.defaults().withCacheDtype(dtype));
         assertEquals(exact, found, exact * (dtype == CacheDtype.BF16 ? 0.001 : 0.01));
         assertTrue(exact != found, "the dtype must have an effect");
     }
 
-    private static double perplexityOfStart(EngineOptions options) {
-        try (Engine engine = Engine.open(options)) {
-            int[] tokens = Arrays.copyOf(engine.tokenizer().encodeWithBos(heldOut()), 2048);
-            return Perplexity.measure(engine, tokens, 1024, done -> {}).perplexity();
+    private static double perplexityOfStart(ModelOptions options) {
+        try (Model model = Model.open(options)) {
+            int[] tokens = Arrays.copyOf(model.tokenizer().encodeWithBos(heldOut()), 2048);
+            return Perplexity.measure(model, tokens, 1024, done -> {}).perplexity();
         }
     }
 
-    private static Perplexity perplexity(EngineOptions options, int context) {
-        try (Engine engine = Engine.open(options)) {
-            return Perplexity.measure(engine, engine.tokenizer().encodeWithBos(heldOut()), context, done -> {});
+    private static Perplexity perplexity(ModelOptions options, int context) {
+        try (Model model = Model.open(options)) {
+            return Perplexity.measure(model, model.tokenizer().encodeWithBos(heldOut()), context, done -> {});
         }
     }
 
@@ -118,8 +118,8 @@ class TinyModelTest {
         int[] prompt = Arrays.copyOf(Cases.ints(Cases.cases(EXPECTED).get(3).get("input_ids")), 300);
         List<float[]> logits = Stream.of(1, 2, 3)
                 .map(threads -> {
-                    try (Engine engine = Engine.open(EngineOptions.defaults().withThreads(threads))) {
-                        return Recorded.run(engine, prompt, 1000).logits.get(299);
+                    try (Model model = Model.open(ModelOptions.defaults().withThreads(threads))) {
+                        return Recorded.run(model, prompt, 1000).logits.get(299);
                     }
                 })
                 .toList();

@@ -1,6 +1,6 @@
 package dev.gyre.model.generate;
 
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 import dev.gyre.model.tokenizer.StreamingDecoder;
 
 import java.util.Arrays;
@@ -9,12 +9,12 @@ import java.util.function.Consumer;
 
 /** Generates texts, one at a time. */
 public final class Generator {
-    private final Engine engine;
+    private final Model model;
     private final ModelRunner runner;
 
     /** A generator on the caches of {@code runner}. */
-    public Generator(Engine engine, ModelRunner runner) {
-        this.engine = engine;
+    public Generator(Model model, ModelRunner runner) {
+        this.model = model;
         this.runner = runner;
     }
 
@@ -25,8 +25,8 @@ public final class Generator {
      * @param listener receives the text in pieces, as soon as they are certain
      */
     public Generation generate(Sequence sequence, int[] prompt, GenerationOptions options, Consumer<String> listener) {
-        int vocabulary = engine.config().vocabulary();
-        StreamingDecoder decoder = engine.hasTokenizer() ? engine.tokenizer().streamingDecoder(true) : null;
+        int vocabulary = model.config().vocabulary();
+        StreamingDecoder decoder = model.hasTokenizer() ? model.tokenizer().streamingDecoder(true) : null;
         StopStrings stops = new StopStrings(options.stop());
         StringBuilder text = new StringBuilder();
         Sampler sampler = new Sampler(options.sampling(), prompt);
@@ -38,7 +38,7 @@ public final class Generator {
         runner.run(one, new int[][] {prompt}, ModelRunner.Wanted.LAST, sink);
         long first = System.nanoTime();
         // the last token needs no place in the cache
-        int most = Math.min(options.maxNewTokens(), engine.contextLength() - sequence.length() + 1);
+        int most = Math.min(options.maxNewTokens(), model.contextLength() - sequence.length() + 1);
         int[] output = new int[most];
         int count = 0;
         Generation.FinishReason reason = null;
@@ -74,7 +74,7 @@ public final class Generator {
     }
 
     private boolean ends(int token, GenerationOptions options) {
-        return options.stopTokens().contains(token) || !options.ignoreEos() && engine.defaults().eos().contains(token);
+        return options.stopTokens().contains(token) || !options.ignoreEos() && model.defaults().eos().contains(token);
     }
 
     private static void show(String piece, StringBuilder text, Consumer<String> listener) {

@@ -1,7 +1,7 @@
 package dev.gyre.model.generate;
 
 import dev.gyre.attention.EngineException;
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 
 import java.util.Arrays;
 import java.util.List;
@@ -24,17 +24,17 @@ public record Perplexity(int tokens, double nll) {
      *
      * @param progress told after each window how many tokens have been run
      */
-    public static Perplexity measure(Engine engine, int[] text, int context, IntConsumer progress) {
+    public static Perplexity measure(Model model, int[] text, int context, IntConsumer progress) {
         if (context < 2) {
             throw EngineException.usage("--context must be at least 2, not " + context + ".");
         }
         if (text.length < 2) {
             throw new EngineException("the text has " + text.length + " token(s); at least 2 are needed to score one.");
         }
-        int vocabulary = engine.config().vocabulary();
+        int vocabulary = model.config().vocabulary();
         int[] scored = {0};
         double[] nll = {0};
-        try (ModelRunner runner = engine.runner(1, Math.min(context, text.length))) {
+        try (ModelRunner runner = model.runner(1, Math.min(context, text.length))) {
             for (int start = 0; start < text.length; start += context) {
                 int[] window = Arrays.copyOfRange(text, start, Math.min(start + context, text.length));
                 Sequence sequence = runner.start();

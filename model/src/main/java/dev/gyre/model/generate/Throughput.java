@@ -1,7 +1,7 @@
 package dev.gyre.model.generate;
 
 import dev.gyre.attention.EngineException;
-import dev.gyre.model.Engine;
+import dev.gyre.model.Model;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -11,12 +11,12 @@ import java.util.SplittableRandom;
 
 /** Times prefill and decode of a batch at a depth. */
 public final class Throughput {
-    private final Engine engine;
+    private final Model model;
     private final int batch;
     private final int depth;
 
-    private Throughput(Engine engine, int batch, int depth) {
-        this.engine = engine;
+    private Throughput(Model model, int batch, int depth) {
+        this.model = model;
         this.batch = batch;
         this.depth = depth;
     }
@@ -62,19 +62,19 @@ public final class Throughput {
      *
      * @param depth tokens that are cached already
      */
-    public static Result run(Engine engine, int depth, int batch, int prefill, int decode, int repetitions) {
+    public static Result run(Model model, int depth, int batch, int prefill, int decode, int repetitions) {
         if (batch < 1) {
             throw EngineException.usage("--batch must be at least 1, not " + batch + ".");
         }
         long length = (long) depth + prefill + decode;
-        if (length > engine.contextLength()) {
+        if (length > model.contextLength()) {
             throw new EngineException("depth, prefill and decode make " + length + " tokens, more than the context of "
-                    + engine.contextLength() + "; ask for fewer.");
+                    + model.contextLength() + "; ask for fewer.");
         }
-        Throughput bench = new Throughput(engine, batch, depth);
+        Throughput bench = new Throughput(model, batch, depth);
         List<Double> prefills = new ArrayList<>();
         List<Double> decodes = new ArrayList<>();
-        try (ModelRunner runner = engine.runner(batch, (int) length)) {
+        try (ModelRunner runner = model.runner(batch, (int) length)) {
             for (int repetition = -1; repetition < repetitions; repetition++) { // the first warms up
                 double[] seconds = bench.repeat(runner, prefill, decode);
                 if (repetition >= 0 && prefill > 0) {
@@ -90,7 +90,7 @@ public final class Throughput {
 
     /** Seconds of prefill and of decode. */
     private double[] repeat(ModelRunner runner, int prefill, int decode) {
-        int vocabulary = engine.config().vocabulary();
+        int vocabulary = model.config().vocabulary();
         SplittableRandom random = new SplittableRandom(7);
         List<Sequence> sequences = new ArrayList<>();
         int[][] prompts = new int[batch][prefill];

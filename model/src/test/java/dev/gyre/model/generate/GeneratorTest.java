@@ -8,8 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gyre.model.Cases;
-import dev.gyre.model.Engine;
-import dev.gyre.model.EngineOptions;
+import dev.gyre.model.Model;
+import dev.gyre.model.ModelOptions;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -26,7 +26,7 @@ import java.util.Set;
 /** How texts end, on the embedded model, whose greedy continuation is " I have the satisfaction from informing …". */
 class GeneratorTest {
     private static final int CONTEXT = 24;
-    private static Engine engine;
+    private static Model model;
     private static int[] prompt;
     private static int[] continuation;
 
@@ -35,7 +35,7 @@ class GeneratorTest {
 
     @BeforeAll
     static void open() {
-        engine = Engine.open(EngineOptions.defaults().withContextLength(CONTEXT));
+        model = Model.open(ModelOptions.defaults().withContextLength(CONTEXT));
         JsonNode expected = Cases.cases("/tiny-v32/expected.json").get(0);
         prompt = Cases.ints(expected.get("input_ids"));
         continuation = Cases.ints(expected.get("greedy_continuation"));
@@ -43,7 +43,7 @@ class GeneratorTest {
 
     @AfterAll
     static void close() {
-        engine.close();
+        model.close();
     }
 
     private static GenerationOptions options(int most, List<String> stop, Set<Integer> stopTokens, boolean ignoreEos) {
@@ -52,15 +52,15 @@ class GeneratorTest {
 
     /** What the first tokens of the continuation say. */
     private static String text(int count) {
-        return engine.tokenizer().decode(Arrays.copyOf(continuation, count), true);
+        return model.tokenizer().decode(Arrays.copyOf(continuation, count), true);
     }
 
     /** Generates, and checks that what was streamed is the text. */
-    private static Generation generate(Engine engine, GenerationOptions options) {
-        try (ModelRunner runner = engine.runner(1, CONTEXT)) {
+    private static Generation generate(Model model, GenerationOptions options) {
+        try (ModelRunner runner = model.runner(1, CONTEXT)) {
             StringBuilder streamed = new StringBuilder();
             Sequence sequence = runner.start();
-            Generation result = new Generator(engine, runner).generate(sequence, prompt, options, piece -> {
+            Generation result = new Generator(model, runner).generate(sequence, prompt, options, piece -> {
                 assertFalse(piece.isEmpty());
                 streamed.append(piece);
             });
@@ -73,7 +73,7 @@ class GeneratorTest {
     }
 
     private static Generation generate(GenerationOptions options) {
-        return generate(engine, options);
+        return generate(model, options);
     }
 
     @Test
@@ -108,7 +108,7 @@ class GeneratorTest {
     void endOfText() {
         String eos = "{\"eos_token_id\":" + continuation[2] + "}";
         // generation_config.json's end of text goes before config.json's: a folder without the former
-        try (Engine ending = Engine.open(EngineOptions.defaults()
+        try (Model ending = Model.open(ModelOptions.defaults()
                 .withModel(withoutGenerationConfig())
                 .withConfigOverride(eos))) {
             Generation result = generate(ending, options(6, List.of(), Set.of(), false));
@@ -165,8 +165,8 @@ class GeneratorTest {
     /** A second turn continues the sequence: the same tokens as in one prompt. */
     @Test
     void secondTurn() {
-        try (ModelRunner runner = engine.runner(1, CONTEXT)) {
-            Generator generator = new Generator(engine, runner);
+        try (ModelRunner runner = model.runner(1, CONTEXT)) {
+            Generator generator = new Generator(model, runner);
             Sequence sequence = runner.start();
             generator.generate(sequence, Arrays.copyOf(prompt, 6), GenerationOptions.greedy(1), text -> {});
             int[] rest = Arrays.copyOfRange(prompt, 6, prompt.length);

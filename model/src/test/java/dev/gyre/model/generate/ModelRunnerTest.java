@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gyre.model.Cases;
-import dev.gyre.model.Engine;
-import dev.gyre.model.EngineOptions;
+import dev.gyre.model.Model;
+import dev.gyre.model.ModelOptions;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -19,11 +19,11 @@ import java.util.List;
 /** Sequences, their pages, and what is refused. */
 class ModelRunnerTest {
     private static final int CONTEXT = 200;
-    private static Engine engine;
+    private static Model model;
 
     @BeforeAll
     static void open() {
-        engine = Engine.open(EngineOptions.defaults()
+        model = Model.open(ModelOptions.defaults()
                 .withModel(Cases.folder("/golden/v32-yarn"))
                 .withConfigOverride("{\"max_position_embeddings\":" + CONTEXT + "}")
                 .withChunks(9, 1 << 20));
@@ -31,12 +31,12 @@ class ModelRunnerTest {
 
     @AfterAll
     static void close() {
-        engine.close();
+        model.close();
     }
 
     private static int[] tokens(int count) {
         int[] tokens = new int[count];
-        Arrays.setAll(tokens, i -> i * 7 % engine.config().vocabulary());
+        Arrays.setAll(tokens, i -> i * 7 % model.config().vocabulary());
         return tokens;
     }
 
@@ -44,7 +44,7 @@ class ModelRunnerTest {
         float[][] found = new float[1][];
         runner.run(List.of(sequence), new int[][] {tokens}, ModelRunner.Wanted.LAST, (s, position, logits, at) -> {
             assertEquals(sequence.length() - 1, position);
-            found[0] = Arrays.copyOfRange(logits, at, at + engine.config().vocabulary());
+            found[0] = Arrays.copyOfRange(logits, at, at + model.config().vocabulary());
         });
         return found[0];
     }
@@ -53,7 +53,7 @@ class ModelRunnerTest {
 
     @Test
     void pagesComeBack() {
-        try (ModelRunner runner = engine.runner(3, 64)) {
+        try (ModelRunner runner = model.runner(3, 64)) {
             assertEquals(3, runner.cache().pool().available());
             Sequence one = runner.start();
             Sequence two = runner.start();
@@ -71,7 +71,7 @@ class ModelRunnerTest {
     /** Pages that another sequence has used give what fresh ones give. */
     @Test
     void usedPagesAreAsGoodAsFresh() {
-        try (ModelRunner runner = engine.runner(1, 128)) {
+        try (ModelRunner runner = model.runner(1, 128)) {
             Sequence first = runner.start();
             float[] fresh = last(runner, first, tokens(70));
             runner.end(first);
@@ -84,7 +84,7 @@ class ModelRunnerTest {
 
     @Test
     void wantedPositionsInOrder() {
-        try (ModelRunner runner = engine.runner(2, 64)) {
+        try (ModelRunner runner = model.runner(2, 64)) {
             StringBuilder seen = new StringBuilder();
             runner.run(List.of(runner.start(), runner.start()), new int[][] {tokens(20), tokens(5)},
                     (position, last) -> position % 8 == 3 || position == last,
@@ -96,7 +96,7 @@ class ModelRunnerTest {
     /** What is refused changes nothing: the next run gives what it gives without the refusals. */
     @Test
     void refusalsLeaveSequencesUnchanged() {
-        try (ModelRunner runner = engine.runner(2, CONTEXT)) {
+        try (ModelRunner runner = model.runner(2, CONTEXT)) {
             Sequence plain = runner.start();
             last(runner, plain, tokens(30));
             float[] expected = last(runner, plain, new int[] {5});
@@ -106,7 +106,7 @@ class ModelRunnerTest {
             last(runner, sequence, tokens(30));
             Sequence other = runner.start();
             int free = runner.cache().pool().available();
-            int vocabulary = engine.config().vocabulary();
+            int vocabulary = model.config().vocabulary();
             refused(runner, sequence, other, tokens(CONTEXT - 29), "201 tokens", "context of 200", "--context-length");
             refused(runner, sequence, other, new int[] {1, vocabulary},
                     "token " + vocabulary, "0 to " + (vocabulary - 1));
@@ -128,7 +128,7 @@ class ModelRunnerTest {
 
     @Test
     void fullCache() {
-        try (ModelRunner runner = engine.runner(1, 64)) {
+        try (ModelRunner runner = model.runner(1, 64)) {
             Sequence sequence = runner.start();
             assertSays(() -> last(runner, sequence, tokens(65)), "KV cache is full", "1 of 1");
             assertEquals(0, sequence.length());
@@ -140,7 +140,7 @@ class ModelRunnerTest {
 
     @Test
     void contextCanBeFilledToTheEnd() {
-        try (ModelRunner runner = engine.runner(1, CONTEXT)) {
+        try (ModelRunner runner = model.runner(1, CONTEXT)) {
             Sequence sequence = runner.start();
             runner.fill(sequence, CONTEXT - 1, 3);
             last(runner, sequence, tokens(1));
@@ -152,7 +152,7 @@ class ModelRunnerTest {
     /** Filled caches hold finite numbers that the seed decides. */
     @Test
     void fill() {
-        try (ModelRunner runner = engine.runner(3, 128)) {
+        try (ModelRunner runner = model.runner(3, 128)) {
             float[][] logits = new float[3][];
             for (int i = 0; i < 3; i++) {
                 Sequence sequence = runner.start();

@@ -33,26 +33,27 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A model, opened: its configuration, weights and tokenizer, and the threads that run it.
+ * A model, opened: its configuration, weights and tokenizer, and the threads that run it. To generate texts for many
+ * callers at once, see {@link dev.gyre.model.engine.Engine}.
  *
  * <pre>{@code
- * try (Engine engine = Engine.open(EngineOptions.defaults());
- *         ModelRunner runner = engine.runner(1, 256)) {
- *     int[] prompt = engine.tokenizer().encodeWithBos("Fellow-Citizens of the Senate");
- *     Generation result = new Generator(engine, runner)
+ * try (Model model = Model.open(ModelOptions.defaults());
+ *         ModelRunner runner = model.runner(1, 256)) {
+ *     int[] prompt = model.tokenizer().encodeWithBos("Fellow-Citizens of the Senate");
+ *     Generation result = new Generator(model, runner)
  *             .generate(runner.start(), prompt, GenerationOptions.greedy(32), text -> System.out.print(text));
  * }
  * }</pre>
  *
  * One thread at a time.
  */
-public final class Engine implements AutoCloseable {
+public final class Model implements AutoCloseable {
     private static final Pattern LAYER_TENSOR = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.");
 
     private final ModelFiles files;
     private final ModelConfig config;
     private final GenerationDefaults defaults;
-    private final EngineOptions options;
+    private final ModelOptions options;
     private final WorkerPool pool;
     private final Checkpoint checkpoint;
     private final Implementations implementations;
@@ -60,7 +61,7 @@ public final class Engine implements AutoCloseable {
     private final Decoder decoder;
     private Tokenizer tokenizer;
 
-    private Engine(ModelFiles files, Fields json, Architecture architecture, EngineOptions options) {
+    private Model(ModelFiles files, Fields json, Architecture architecture, ModelOptions options) {
         this.files = files;
         this.options = options;
         config = ConfigReader.read(json, architecture.sparse());
@@ -102,13 +103,13 @@ public final class Engine implements AutoCloseable {
     }
 
     /** Opens a model. */
-    public static Engine open(EngineOptions options) {
+    public static Model open(ModelOptions options) {
         ModelFiles files = options.model() == null ? ModelFiles.embedded() : ModelFiles.folder(options.model());
         Fields json = config(files, options);
-        return new Engine(files, json, Architectures.of(ConfigReader.architecture(json)), options);
+        return new Model(files, json, Architectures.of(ConfigReader.architecture(json)), options);
     }
 
-    private static Fields config(ModelFiles files, EngineOptions options) {
+    private static Fields config(ModelFiles files, ModelOptions options) {
         Fields json = Fields.parse(files.read("config.json"), files.where() + ": config.json");
         if (options.configOverride() != null) {
             json = json.merge(Fields.parse(
@@ -144,8 +145,8 @@ public final class Engine implements AutoCloseable {
         return defaults;
     }
 
-    /** How the engine was opened. */
-    public EngineOptions options() {
+    /** How the model was opened. */
+    public ModelOptions options() {
         return options;
     }
 

@@ -13,7 +13,7 @@ import java.util.EnumMap;
 import java.util.Map;
 
 /** Whole models with the vector implementation, against the reference and in every mixture with it. */
-class VectorEngineTest {
+class VectorModelTest {
     private static final String[] MODELS = {"v32-yarn", "v32-sharded", "v32-real-head-dims", "v3-dense-attention"};
 
     private static Map<Phase, String> all(String name) {
@@ -24,18 +24,18 @@ class VectorEngineTest {
         return names;
     }
 
-    private static Engine open(String model, Map<Phase, String> names) {
-        Engine engine = Engine.open(
-                EngineOptions.defaults().withModel(Cases.folder("/golden/" + model)).withAttention(null, names));
-        assertEquals(names, engine.implementations()); // else the test would compare something with itself
-        return engine;
+    private static Model open(String name, Map<Phase, String> names) {
+        Model model = Model.open(
+                ModelOptions.defaults().withModel(Cases.folder("/golden/" + name)).withAttention(null, names));
+        assertEquals(names, model.implementations()); // else the test would compare something with itself
+        return model;
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"v32-yarn", "v32-sharded", "v32-real-head-dims", "v3-dense-attention"})
-    void selectionsAndGreedyTokensEqualTheReference(String model) {
-        try (Engine vector = open(model, all("vector")); Engine reference = open(model, all("reference"))) {
-            for (JsonNode expected : Cases.cases("/golden/" + model + "/expected.json")) {
+    void selectionsAndGreedyTokensEqualTheReference(String name) {
+        try (Model vector = open(name, all("vector")); Model reference = open(name, all("reference"))) {
+            for (JsonNode expected : Cases.cases("/golden/" + name + "/expected.json")) {
                 int[] prompt = Cases.ints(expected.get("input_ids"));
                 Recorded found = Recorded.run(vector, prompt, 1000);
                 GoldenTest.check(expected, found);
@@ -64,9 +64,9 @@ class VectorEngineTest {
     void onePhaseOfTheReference(Phase phase) {
         Map<Phase, String> names = all("vector");
         names.put(phase, "reference");
-        for (String model : MODELS) {
-            try (Engine mixed = open(model, names)) {
-                JsonNode expected = Cases.cases("/golden/" + model + "/expected.json").get(0);
+        for (String name : MODELS) {
+            try (Model mixed = open(name, names)) {
+                JsonNode expected = Cases.cases("/golden/" + name + "/expected.json").get(0);
                 int[] prompt = Cases.ints(expected.get("input_ids"));
                 GoldenTest.check(expected, Recorded.run(mixed, prompt, 1000));
                 int[] continuation = Cases.ints(expected.get("greedy_continuation"));

@@ -9,9 +9,9 @@ import java.nio.file.Path;
 import java.util.Map;
 
 /**
- * How to open an engine. Start from {@link #defaults()} and change what differs:
+ * How to open a model. Start from {@link #defaults()} and change what differs:
  *
- * <pre>{@code EngineOptions.defaults().withModel(Path.of("models/mine")).withThreads(4)}</pre>
+ * <pre>{@code ModelOptions.defaults().withModel(Path.of("models/mine")).withThreads(4)}</pre>
  *
  * @param model the model's folder; null for the embedded default model
  * @param attentionBackend {@code dsa}, {@code nsa} or {@code dense}; null for what the model is
@@ -26,7 +26,7 @@ import java.util.Map;
  * @param device the device of implementations that run on one, by the id that {@code engine devices} shows; null for
  *     their choice
  */
-public record EngineOptions(
+public record ModelOptions(
         Path model,
         String attentionBackend,
         Map<Phase, String> implementations,
@@ -43,7 +43,7 @@ public record EngineOptions(
     private static final int MOST_THREADS = 1024;
 
     /** Checks the ranges. */
-    public EngineOptions {
+    public ModelOptions {
         implementations = Map.copyOf(implementations);
         least("--index-topk", indexTopk, 0);
         least("--threads", threads, 1);
@@ -62,8 +62,8 @@ public record EngineOptions(
     }
 
     /** The embedded model, exact, on all physical cores. */
-    public static EngineOptions defaults() {
-        return new EngineOptions(
+    public static ModelOptions defaults() {
+        return new ModelOptions(
                 null,
                 null,
                 Map.of(),
@@ -79,62 +79,62 @@ public record EngineOptions(
     }
 
     /** The same with another model folder. */
-    public EngineOptions withModel(Path folder) {
-        return new EngineOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+    public ModelOptions withModel(Path folder) {
+        return new ModelOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
                 precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another attention backend and these implementations of its phases. */
-    public EngineOptions withAttention(String backend, Map<Phase, String> names) {
-        return new EngineOptions(model, backend, names, cacheDtype, indexTopk, configOverride,
+    public ModelOptions withAttention(String backend, Map<Phase, String> names) {
+        return new ModelOptions(model, backend, names, cacheDtype, indexTopk, configOverride,
                 precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another cache dtype. */
-    public EngineOptions withCacheDtype(CacheDtype dtype) {
-        return new EngineOptions(model, attentionBackend, implementations, dtype, indexTopk, configOverride,
+    public ModelOptions withCacheDtype(CacheDtype dtype) {
+        return new ModelOptions(model, attentionBackend, implementations, dtype, indexTopk, configOverride,
                 precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another index_topk. */
-    public EngineOptions withIndexTopk(int topk) {
-        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, topk, configOverride,
+    public ModelOptions withIndexTopk(int topk) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, topk, configOverride,
                 precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with this JSON laid over config.json. */
-    public EngineOptions withConfigOverride(String json) {
-        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, json,
+    public ModelOptions withConfigOverride(String json) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, json,
                 precision, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another precision. */
-    public EngineOptions withPrecision(Precision other) {
-        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+    public ModelOptions withPrecision(Precision other) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
                 other, threads, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another number of threads. */
-    public EngineOptions withThreads(int count) {
-        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+    public ModelOptions withThreads(int count) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
                 precision, count, contextLength, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another context length. */
-    public EngineOptions withContextLength(int tokens) {
-        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+    public ModelOptions withContextLength(int tokens) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
                 precision, threads, tokens, prefillChunk, scoreBuffer, device);
     }
 
     /** The same with another prefill chunk and score buffer. */
-    public EngineOptions withChunks(int prefillTokens, long scoreBytes) {
-        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+    public ModelOptions withChunks(int prefillTokens, long scoreBytes) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
                 precision, threads, contextLength, prefillTokens, scoreBytes, device);
     }
 
     /** The same on another device. */
-    public EngineOptions withDevice(String id) {
-        return new EngineOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
+    public ModelOptions withDevice(String id) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
                 precision, threads, contextLength, prefillChunk, scoreBuffer, id);
     }
 }
