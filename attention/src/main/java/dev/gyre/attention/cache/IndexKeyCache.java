@@ -140,6 +140,12 @@ public final class IndexKeyCache {
         }
     }
 
+    /** Makes a page what another one is. */
+    void copyPage(int from, int to) {
+        MemorySegment.copy(segment, pageOffset(from), segment, pageOffset(to), PageTable.PAGE * keyBytes);
+        changes.wrote(to * PageTable.PAGE);
+    }
+
     /** Decodes a key into {@code target[to, to + dim)}. */
     public void read(int slot, float[] target, int to) {
         for (int i = 0; i < dim; i++) {

@@ -64,6 +64,12 @@ public final class KvCache implements AutoCloseable {
         return indexKeys.get(layer);
     }
 
+    /** Makes a page, in every layer, what another one is. */
+    void copyPage(int from, int to) {
+        latents.forEach(cache -> cache.copyPage(from, to));
+        indexKeys.forEach(cache -> cache.copyPage(from, to));
+    }
+
     /**
      * Writes random normal numbers as the latents and index keys of tokens [from, to) of a sequence, in every layer.
      */

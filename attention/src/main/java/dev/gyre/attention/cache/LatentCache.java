@@ -106,6 +106,13 @@ public final class LatentCache {
         }
     }
 
+    /** Makes a page what another one is. */
+    void copyPage(int from, int to) {
+        long bytes = Math.multiplyExact(PageTable.PAGE, rowBytes);
+        MemorySegment.copy(segment, from * bytes, segment, to * bytes, bytes);
+        changes.wrote(to * PageTable.PAGE);
+    }
+
     /** Decodes a row into {@code target[to, to + latent + rope)}. */
     public void read(int slot, float[] target, int to) {
         long at = Math.multiplyExact(slot, rowBytes);

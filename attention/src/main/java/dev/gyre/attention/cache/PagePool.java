@@ -41,6 +41,11 @@ public final class PagePool {
         }
     }
 
+    /** Takes one page back. */
+    synchronized void give(int page) {
+        free[available++] = page;
+    }
+
     /** Takes all pages of a sequence back. */
     public synchronized void release(PageTable table) {
         while (table.count() > 0) {

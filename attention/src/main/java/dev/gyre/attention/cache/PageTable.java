@@ -30,6 +30,10 @@ public final class PageTable {
         return pages[position / PAGE] * PAGE + position % PAGE;
     }
 
+    void replace(int i, int page) {
+        pages[i] = page;
+    }
+
     void append(int page) {
         if (count == pages.length) {
             pages = Arrays.copyOf(pages, count * 2);
