@@ -59,7 +59,7 @@ final class LogitsCommand implements Runnable {
                 runner.run(
                         List.of(runner.start()),
                         new int[][] {tokens},
-                        (position, last) -> Arrays.binarySearch(wanted, position) >= 0,
+                        (s, position, last) -> Arrays.binarySearch(wanted, position) >= 0,
                         answer,
                         selections ? answer : StepObserver.NONE);
             }

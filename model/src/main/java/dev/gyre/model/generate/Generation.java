@@ -5,16 +5,20 @@ import java.util.Locale;
 /**
  * A generated text.
  *
+ * @param cachedTokens how many tokens of the prompt were found in the cache
  * @param outputIds the tokens, with the one that ended the text
  * @param text what they say, without special tokens and stop strings; empty where the model has no tokenizer
+ * @param stopString the stop string that ended the text; null where something else did
  * @param prefillSeconds from the call to the first token
  * @param decodeSeconds from the first token to the last
  */
 public record Generation(
         int promptTokens,
+        int cachedTokens,
         int[] outputIds,
         String text,
         FinishReason finishReason,
+        String stopString,
         double prefillSeconds,
         double decodeSeconds) {
     /** Why a text ended. */
@@ -22,7 +26,9 @@ public record Generation(
         /** End of text, a stop token or a stop string. */
         STOP,
         /** The most new tokens, or the end of the context. */
-        LENGTH;
+        LENGTH,
+        /** It was given up by whoever asked for it. */
+        ABORT;
 
         /** The name in JSON. */
         public String label() {

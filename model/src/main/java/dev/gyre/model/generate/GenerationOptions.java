@@ -12,9 +12,21 @@ import java.util.Set;
  * @param stop strings that end the text and do not appear in it
  * @param stopTokens tokens that end the text, besides the model's own
  * @param ignoreEos whether the model's own end of text is just a token
+ * @param shownSpecialTokens special tokens that appear in the text all the same; otherwise none does
  */
 public record GenerationOptions(
-        int maxNewTokens, SamplingOptions sampling, List<String> stop, Set<Integer> stopTokens, boolean ignoreEos) {
+        int maxNewTokens,
+        SamplingOptions sampling,
+        List<String> stop,
+        Set<Integer> stopTokens,
+        boolean ignoreEos,
+        Set<Integer> shownSpecialTokens) {
+    /** With no special tokens in the text. */
+    public GenerationOptions(
+            int maxNewTokens, SamplingOptions sampling, List<String> stop, Set<Integer> stopTokens, boolean ignoreEos) {
+        this(maxNewTokens, sampling, stop, stopTokens, ignoreEos, Set.of());
+    }
+
     /** Checks and copies. */
     public GenerationOptions {
         if (maxNewTokens < 1) {
@@ -22,6 +34,7 @@ public record GenerationOptions(
         }
         stop = List.copyOf(stop);
         stopTokens = Set.copyOf(stopTokens);
+        shownSpecialTokens = Set.copyOf(shownSpecialTokens);
         if (stop.contains("")) {
             throw EngineException.usage("--stop must not be empty.");
         }

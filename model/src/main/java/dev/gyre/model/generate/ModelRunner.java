@@ -2,6 +2,7 @@ package dev.gyre.model.generate;
 
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.cache.KvCache;
+import dev.gyre.attention.cache.PageTable;
 import dev.gyre.model.layers.Decoder;
 import dev.gyre.model.ops.Step;
 import dev.gyre.model.ops.StepObserver;
@@ -32,15 +33,16 @@ public final class ModelRunner implements AutoCloseable {
     @FunctionalInterface
     public interface Wanted {
         /** Only the last of the tokens given. */
-        Wanted LAST = (position, last) -> position == last;
+        Wanted LAST = (sequence, position, last) -> position == last;
         /** All of them. */
-        Wanted ALL = (position, last) -> true;
+        Wanted ALL = (sequence, position, last) -> true;
 
         /**
+         * @param sequence number of the sequence in the call
          * @param position in the sequence
          * @param last the position of the last token given
          */
-        boolean test(int position, int last);
+        boolean test(int sequence, int position, int last);
     }
 
     /** Receives logits. */
@@ -73,7 +75,12 @@ public final class ModelRunner implements AutoCloseable {
 
     /** A new, empty sequence. */
     public Sequence start() {
-        return new Sequence();
+        return new Sequence(new PageTable(), 0);
+    }
+
+    /** A sequence on pages that someone else takes and gives back, of which {@code length} tokens are cached. */
+    public Sequence resume(PageTable pages, int length) {
+        return new Sequence(pages, length);
     }
 
     /** Gives a sequence's pages back; it must not be used again. */
@@ -129,7 +136,7 @@ public final class ModelRunner implements AutoCloseable {
             int row = step.rows().rows();
             step.add(sequence.pages(), position, tokens[s], done[s], done[s] + count);
             for (int i = 0; i < count; i++) {
-                if (wanted.test(position + i, last)) {
+                if (wanted.test(s, position + i, last)) {
                     remember(outputs++, row + i, s, position + i);
                 }
             }

@@ -41,7 +41,7 @@ public record Perplexity(int tokens, double nll) {
                 runner.run(
                         List.of(sequence),
                         new int[][] {window},
-                        (position, last) -> position < last,
+                        (s, position, last) -> position < last,
                         (s, position, logits, at) -> {
                             nll[0] -= logLikelihood(logits, at, vocabulary, window[position + 1]);
                             scored[0]++;

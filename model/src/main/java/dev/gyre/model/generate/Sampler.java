@@ -34,8 +34,8 @@ public final class Sampler {
     public int next(float[] logits, int at, int count) {
         float[] values = logits;
         int from = at;
-        if (options.penalizes()) {
-            values = penalized(logits, at, count);
+        if (options.penalizes() || !options.logitBias().isEmpty()) {
+            values = changed(logits, at, count);
             from = 0;
         }
         if (!Float.isFinite(values[from + greedy(values, from, count)])) {
@@ -60,11 +60,16 @@ public final class Sampler {
         return best;
     }
 
-    private float[] penalized(float[] logits, int at, int count) {
+    private float[] changed(float[] logits, int at, int count) {
         if (scratch.length < count) {
             scratch = new float[count];
         }
         System.arraycopy(logits, at, scratch, 0, count);
+        options.logitBias().forEach((token, bias) -> {
+            if (token >= 0 && token < count) {
+                scratch[token] += bias.floatValue();
+            }
+        });
         seen.forEach(token -> {
             double value = scratch[token];
             double factor = options.repetitionPenalty();

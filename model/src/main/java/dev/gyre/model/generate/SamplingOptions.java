@@ -2,8 +2,10 @@ package dev.gyre.model.generate;
 
 import dev.gyre.attention.EngineException;
 
+import java.util.Map;
+
 /**
- * How the next token is drawn. Penalties are applied first, then temperature, top-k, top-p and min-p, in this order.
+ * How the next token is drawn. Biases and penalties are applied first, then temperature, top-k, top-p and min-p, in this order.
  *
  * @param temperature 0 takes the most likely token (of equals, the lowest id)
  * @param topK only the k most likely; 0 for all
@@ -14,6 +16,7 @@ import dev.gyre.attention.EngineException;
  * @param frequencyPenalty subtracted for every time that a token was generated; OpenAI's
  * @param presencePenalty subtracted once for a token that was generated; OpenAI's
  * @param seed the same seed gives the same text
+ * @param logitBias added to the logits of these tokens, from -100 (never) to 100 (always); OpenAI's
  */
 public record SamplingOptions(
         double temperature,
@@ -23,12 +26,30 @@ public record SamplingOptions(
         double repetitionPenalty,
         double frequencyPenalty,
         double presencePenalty,
-        long seed) {
+        long seed,
+        Map<Integer, Double> logitBias) {
     /** The most likely token, always. */
     public static final SamplingOptions GREEDY = new SamplingOptions(0, 0, 1, 0, 1, 0, 0, 0);
 
+    /** Without biases. */
+    public SamplingOptions(
+            double temperature,
+            int topK,
+            double topP,
+            double minP,
+            double repetitionPenalty,
+            double frequencyPenalty,
+            double presencePenalty,
+            long seed) {
+        this(temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, Map.of());
+    }
+
     /** Checks the ranges. */
     public SamplingOptions {
+        logitBias = Map.copyOf(logitBias);
+        for (double bias : logitBias.values()) {
+            require(Math.abs(bias) <= 100, "logit_bias must be from -100 to 100, not " + bias);
+        }
         require(temperature >= 0 && temperature <= 100, "--temperature must be from 0 to 100, not " + temperature);
         require(topK >= 0, "--top-k must be at least 0, not " + topK);
         require(topP > 0 && topP <= 1, "--top-p must be above 0 and at most 1, not " + topP);
@@ -49,5 +70,11 @@ public record SamplingOptions(
     /** Whether tokens seen before change the logits. */
     boolean penalizes() {
         return repetitionPenalty != 1 || frequencyPenalty != 0 || presencePenalty != 0;
+    }
+
+    /** The same with another seed. */
+    public SamplingOptions withSeed(long other) {
+        return new SamplingOptions(temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty,
+                other, logitBias);
     }
 }

@@ -4,10 +4,13 @@ import dev.gyre.attention.cache.PageTable;
 
 /** The cached part of one text: its pages and how many tokens are in them. */
 public final class Sequence {
-    private final PageTable pages = new PageTable();
+    private final PageTable pages;
     private int length;
 
-    Sequence() {}
+    Sequence(PageTable pages, int length) {
+        this.pages = pages;
+        this.length = length;
+    }
 
     /** How many tokens are cached. */
     public int length() {

@@ -6,7 +6,7 @@ import java.util.List;
 final class StopStrings {
     private final List<String> stops;
     private final StringBuilder held = new StringBuilder();
-    private boolean found;
+    private String found;
 
     StopStrings(List<String> stops) {
         this.stops = stops;
@@ -14,29 +14,29 @@ final class StopStrings {
 
     /** Adds text; returns what can be shown. Once a stop string was found, it and what follows are dropped. */
     String push(String text) {
-        if (found) {
+        if (found != null) {
             return "";
         }
         held.append(text);
         int first = Integer.MAX_VALUE;
         for (String stop : stops) {
             int at = held.indexOf(stop);
-            if (at >= 0) {
-                first = Math.min(first, at);
-                found = true;
+            if (at >= 0 && at < first) {
+                first = at;
+                found = stop;
             }
         }
-        return release(found ? first : held.length() - longestBeginning());
+        return release(found != null ? first : held.length() - longestBeginning());
     }
 
-    /** Whether a stop string has come. */
-    boolean found() {
+    /** The stop string that has come; null where none has. */
+    String found() {
         return found;
     }
 
     /** What was held back and will not become a stop string any more. */
     String finish() {
-        return found ? "" : release(held.length());
+        return found != null ? "" : release(held.length());
     }
 
     private String release(int length) {

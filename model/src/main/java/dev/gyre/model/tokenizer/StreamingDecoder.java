@@ -1,5 +1,7 @@
 package dev.gyre.model.tokenizer;
 
+import java.util.Set;
+
 /**
  * Text from token ids as they come. A character whose bytes are spread over several tokens is held back until its
  * last byte is there. All {@link #push} results and then {@link #finish}, joined, equal
@@ -16,11 +18,14 @@ package dev.gyre.model.tokenizer;
 public final class StreamingDecoder {
     private final Vocabulary vocabulary;
     private final boolean skipSpecialTokens;
+    private final Set<Integer> shown;
     private final Utf8Decoder decoder = new Utf8Decoder();
 
-    StreamingDecoder(Vocabulary vocabulary, boolean skipSpecialTokens) {
+    /** @param shown special tokens that are not skipped */
+    StreamingDecoder(Vocabulary vocabulary, boolean skipSpecialTokens, Set<Integer> shown) {
         this.vocabulary = vocabulary;
         this.skipSpecialTokens = skipSpecialTokens;
+        this.shown = shown;
     }
 
     /**
@@ -30,7 +35,7 @@ public final class StreamingDecoder {
      */
     public String push(int id) {
         byte[] bytes = vocabulary.bytes(id);
-        if (!skipSpecialTokens || !vocabulary.isSpecial(id)) {
+        if (!skipSpecialTokens || !vocabulary.isSpecial(id) || shown.contains(id)) {
             decoder.write(bytes);
         }
         return decoder.take();

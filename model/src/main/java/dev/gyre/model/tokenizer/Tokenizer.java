@@ -3,6 +3,9 @@ package dev.gyre.model.tokenizer;
 import dev.gyre.attention.EngineException;
 
 import java.util.OptionalInt;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * Text to token ids and back: the byte-level BPE that a Hugging Face {@code tokenizer.json} describes, with the same
@@ -85,6 +88,18 @@ public final class Tokenizer {
         return ids.toArray();
     }
 
+    /**
+     * The ids of a text in which added tokens are ordinary characters: what a stranger wrote cannot pass for them.
+     *
+     * @throws EngineException when the vocabulary lacks a token for a byte of the text
+     */
+    public int[] encodeOrdinary(String text) {
+        var ids = new IntList();
+        String normal = normalization.apply(ByteLevel.wellFormed(text));
+        preTokenizer.into(new Pieces(ids)).accept(normal, 0, normal.length());
+        return ids.toArray();
+    }
+
     private void encode(String text, IntList ids) {
         var pieces = new Pieces(ids);
         PreTokenizer.Sink preTokenized = preTokenizer.into(pieces);
@@ -154,6 +169,16 @@ public final class Tokenizer {
 
     /** A decoder for ids that come one at a time. */
     public StreamingDecoder streamingDecoder(boolean skipSpecialTokens) {
-        return new StreamingDecoder(vocabulary, skipSpecialTokens);
+        return new StreamingDecoder(vocabulary, skipSpecialTokens, Set.of());
+    }
+
+    /** A decoder for ids that come one at a time, which shows these special tokens and no others. */
+    public StreamingDecoder streamingDecoder(Set<Integer> shownSpecialTokens) {
+        return new StreamingDecoder(vocabulary, true, shownSpecialTokens);
+    }
+
+    /** The ids of all special tokens. */
+    public Set<Integer> specialIds() {
+        return IntStream.range(0, vocabulary.size()).filter(vocabulary::isSpecial).boxed().collect(Collectors.toSet());
     }
 }

@@ -87,7 +87,7 @@ class ModelRunnerTest {
         try (ModelRunner runner = model.runner(2, 64)) {
             StringBuilder seen = new StringBuilder();
             runner.run(List.of(runner.start(), runner.start()), new int[][] {tokens(20), tokens(5)},
-                    (position, last) -> position % 8 == 3 || position == last,
+                    (s, position, last) -> position % 8 == 3 || position == last,
                     (s, position, logits, at) -> seen.append(s).append(':').append(position).append(' '));
             assertEquals("0:3 0:11 0:19 1:3 1:4 ", seen.toString());
         }

@@ -1,0 +1,208 @@
+package dev.gyre.model.engine;
+
+import dev.gyre.attention.EngineException;
+import dev.gyre.attention.cache.KvCache;
+import dev.gyre.model.Model;
+import dev.gyre.model.generate.Generation;
+import dev.gyre.model.generate.GenerationOptions;
+import dev.gyre.model.generate.ModelRunner;
+
+import java.lang.management.ManagementFactory;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
+
+/**
+ * A model that many callers share. Requests from any number of threads run together, in batches; every greedy answer is
+ * the one that it would be alone.
+ *
+ * <pre>{@code
+ * try (Engine engine = Engine.create(EngineOptions.defaults())) {
+ *     Generation answer = engine.generate("Fellow-Citizens of the Senate", GenerationOptions.greedy(32));
+ *     engine.stream("Call me", GenerationOptions.greedy(32), System.out::print);
+ * }
+ * }</pre>
+ */
+public final class Engine implements AutoCloseable {
+    private static final int CONTEXTS = 4;
+    private static final int SHARE_OF_MEMORY = 4;
+
+    private final Model model;
+    private final EngineOptions options;
+    private final ModelRunner runner;
+    private final RequestQueue queue;
+    private final Scheduler scheduler;
+    private final Thread thread;
+
+    private Engine(EngineOptions options, EngineListener listener) {
+        this.options = options;
+        model = Model.open(options.model());
+        try {
+            runner = model.runner(1, totalTokens(model, options));
+        } catch (RuntimeException | Error e) {
+            model.close();
+            throw e;
+        }
+        queue = new RequestQueue(options.maxQueued());
+        scheduler = new Scheduler(model, runner, queue, options, listener);
+        thread = Thread.ofPlatform().name("gyre-scheduler").daemon().start(scheduler::run);
+    }
+
+    private static int totalTokens(Model model, EngineOptions options) {
+        if (options.maxTotalTokens() > 0) {
+            return options.maxTotalTokens();
+        }
+        long memory = ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean bean
+                ? bean.getTotalMemorySize()
+                : Runtime.getRuntime().maxMemory();
+        long bytes = KvCache.bytesPerToken(model.config().layers(), model.cacheShape(), model.cacheDtype());
+        long most = Math.max(memory / SHARE_OF_MEMORY / bytes, 1);
+        return (int) Math.min(Math.min((long) CONTEXTS * model.contextLength(), most), Integer.MAX_VALUE / 2);
+    }
+
+    /**
+     * Opens a model and starts the thread that runs it.
+     *
+     * @throws EngineException where the model cannot be opened or the caches do not fit into memory
+     */
+    public static Engine create(EngineOptions options) {
+        return create(options, EngineListener.NONE);
+    }
+
+    /** The same with someone who hears what it does. */
+    public static Engine create(EngineOptions options, EngineListener listener) {
+        return new Engine(options, listener);
+    }
+
+    /**
+     * Begins a request; its answer comes through the stream.
+     *
+     * @throws EngineException where it can never be answered: tokens that the model does not know, more of them than the
+     *     context or the caches hold
+     * @throws RejectedException where the queue is full or the engine is stopping
+     */
+    public TokenStream submit(GenerationRequest request) {
+        int[] prompt = request.prompt();
+        int vocabulary = model.config().vocabulary();
+        for (int token : prompt) {
+            if (token < 0 || token >= vocabulary) {
+                throw EngineException.usage(
+                        "token " + token + " is not in the vocabulary: ids go from 0 to " + (vocabulary - 1) + ".");
+            }
+        }
+        if (prompt.length > model.contextLength()) {
+            throw EngineException.usage("the prompt of " + prompt.length + " tokens is longer than the context of "
+                    + model.contextLength() + "; shorten it.");
+        }
+        TokenStream stream = new TokenStream(queue::wake);
+        Job job = new Job(model, request, stream);
+        if (!scheduler.fits(job.mostTokens)) {
+            throw EngineException.usage("prompt and answer may come to " + job.mostTokens + " tokens and the caches hold "
+                    + scheduler.stats().tokens() + "; ask for fewer, or raise --max-total-tokens.");
+        }
+        queue.add(job, options.maxRunning());
+        return stream;
+    }
+
+    /**
+     * Continues a text; waits for the whole answer.
+     *
+     * @param prompt gets the BOS that the tokenizer asks for
+     */
+    public Generation generate(String prompt, GenerationOptions options) {
+        return generate(model.tokenizer().encodeWithBos(prompt), options);
+    }
+
+    /** Continues tokens; waits for the whole answer. */
+    public Generation generate(int[] prompt, GenerationOptions options) {
+        return stream(prompt, options, piece -> {});
+    }
+
+    /** Continues a text; its pieces go to {@code listener}, on this thread, as they come. */
+    public Generation stream(String prompt, GenerationOptions options, Consumer<String> listener) {
+        return stream(model.tokenizer().encodeWithBos(prompt), options, listener);
+    }
+
+    /** Continues tokens; the pieces of text go to {@code listener}, on this thread, as they come. */
+    public Generation stream(int[] prompt, GenerationOptions options, Consumer<String> listener) {
+        try (TokenStream stream = submit(GenerationRequest.of(prompt, options))) {
+            while (true) {
+                switch (stream.next()) {
+                    case StreamEvent.Token token -> {
+                        if (!token.text().isEmpty()) {
+                            listener.accept(token.text());
+                        }
+                    }
+                    case StreamEvent.End end -> {
+                        return end.generation();
+                    }
+                    case StreamEvent.Failed failed -> throw new EngineException(failed.sentence());
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new EngineException("the thread was interrupted while it waited for a text.", e);
+        }
+    }
+
+    /** The model: its configuration and tokenizer. To run it is this engine's business alone. */
+    public Model model() {
+        return model;
+    }
+
+    /** How the engine was opened. */
+    public EngineOptions options() {
+        return options;
+    }
+
+    /** The most tokens that a sequence can have: the context, or the caches where they are smaller. */
+    public int mostTokens() {
+        return Math.min(model.contextLength(), scheduler.stats().tokens());
+    }
+
+    /** How it is at this moment. */
+    public EngineStats stats() {
+        return scheduler.stats();
+    }
+
+    /** Forgets what no running sequence uses; waits until that is done. */
+    public void flushCache() {
+        CompletableFuture<Void> done = new CompletableFuture<>();
+        queue.task(() -> {
+            scheduler.flush();
+            done.complete(null);
+        });
+        done.join();
+    }
+
+    /** Whether it takes no more requests. */
+    public boolean isStopping() {
+        return queue.isDraining();
+    }
+
+    /** Takes no more requests and waits for those that it has; false where they were not done in time. */
+    public boolean drain(Duration most) throws InterruptedException {
+        return queue.drain(most.toNanos());
+    }
+
+    /** Ends at once: what still runs or waits fails. */
+    @Override
+    public void close() {
+        for (Job job : queue.close()) {
+            job.stream.add(new StreamEvent.Failed(StreamEvent.Cause.STOPPED, "the engine was stopped before the text began."));
+        }
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        runner.close();
+        model.close();
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}
