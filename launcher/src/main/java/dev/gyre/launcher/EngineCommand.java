@@ -27,6 +27,7 @@ import java.util.Properties;
         subcommands = {
             GenerateCommand.class,
             ChatCommand.class,
+            ServeCommand.class,
             LogitsCommand.class,
             TokenizeCommand.class,
             DetokenizeCommand.class,
@@ -49,14 +50,18 @@ final class EngineCommand implements Runnable {
     static final class Version implements picocli.CommandLine.IVersionProvider {
         @Override
         public String[] getVersion() throws IOException {
+            return new String[] {
+                "gyre " + number() + " on " + System.getProperty("java.vm.name") + " " + Runtime.version()
+            };
+        }
+
+        /** The number alone. */
+        static String number() throws IOException {
             Properties properties = new Properties();
             try (InputStream in = EngineCommand.class.getResourceAsStream("/gyre.properties")) {
                 properties.load(in);
             }
-            return new String[] {
-                "gyre " + properties.getProperty("version") + " on " + System.getProperty("java.vm.name") + " "
-                        + Runtime.version()
-            };
+            return properties.getProperty("version");
         }
     }
 }

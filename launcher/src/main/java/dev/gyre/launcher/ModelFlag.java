@@ -15,6 +15,11 @@ final class ModelFlag {
         return model;
     }
 
+    /** The folder's name, or the embedded model's. */
+    String name() {
+        return model == null ? "tiny-v32" : model.toAbsolutePath().normalize().getFileName().toString();
+    }
+
     /** The model's files. */
     ModelFiles files() {
         return model == null ? ModelFiles.embedded() : ModelFiles.folder(model);

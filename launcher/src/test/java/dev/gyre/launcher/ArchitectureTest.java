@@ -56,7 +56,8 @@ class ArchitectureTest {
     @ParameterizedTest
     @ValueSource(strings = {
         "dev.gyre.attention", "dev.gyre.attention.backend", "dev.gyre.attention.cache", "dev.gyre.attention.numeric",
-        "dev.gyre.attention.reference", "dev.gyre.launcher", "dev.gyre.model", "dev.gyre.model.arch",
+        "dev.gyre.attention.reference", "dev.gyre.launcher", "dev.gyre.launcher.server", "dev.gyre.model",
+        "dev.gyre.model.arch", "dev.gyre.model.chat", "dev.gyre.model.engine",
         "dev.gyre.model.checkpoint", "dev.gyre.model.config", "dev.gyre.model.generate", "dev.gyre.model.layers",
         "dev.gyre.model.ops", "dev.gyre.model.ops.cpu", "dev.gyre.model.tokenizer",
     })
@@ -148,6 +149,24 @@ class ArchitectureTest {
                         resideInAnyPackage("java..", "com.fasterxml.jackson..", MODEL + "tokenizer..")
                                 .or(type(EngineException.class)))
                 .check(GYRE);
+    }
+
+    @Test
+    void chatUsesTheTokenizerAlone() {
+        usesOnly(MODEL + "chat..", "dev.gyre.attention..", MODEL + "tokenizer..");
+    }
+
+    @Test
+    void nobodyBelowUsesTheEngineThatManyShare() {
+        noClasses().that(resideInAnyPackage(MODEL + "generate..", MODEL + "chat..", MODEL + "layers.."))
+                .should()
+                .dependOnClassesThat(resideInAPackage(MODEL + "engine.."))
+                .check(GYRE);
+    }
+
+    @Test
+    void theServerKnowsNoCommands() {
+        usesOnly("dev.gyre.launcher.server..", "dev.gyre.model..", "dev.gyre.attention..");
     }
 
     /** The others find implementations through ServiceLoader, so one can be left out or added. */

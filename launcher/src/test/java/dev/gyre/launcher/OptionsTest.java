@@ -131,7 +131,7 @@ class OptionsTest {
 
     @Test
     void helpAndVersion() {
-        for (String command : new String[] {"generate", "chat", "logits", "tokenize", "detokenize", "perplexity",
+        for (String command : new String[] {"generate", "chat", "serve", "logits", "tokenize", "detokenize", "perplexity",
             "bench", "info", "devices"}) {
             Outcome help = Outcome.of(command, "--help").succeeded();
             assertTrue(help.out().startsWith("Usage: engine " + command), help.out());

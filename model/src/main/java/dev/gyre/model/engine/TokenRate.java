@@ -5,12 +5,18 @@ final class TokenRate {
     private static final long WINDOW = 1_000_000_000L;
 
     private long start = System.nanoTime();
+    private long last = start;
     private long tokens;
     private volatile double rate;
     private volatile long measured = start;
 
     void add(int count) {
         long now = System.nanoTime();
+        if (now - last > WINDOW) { // a pause is no part of the rate
+            start = now;
+            tokens = 0;
+        }
+        last = now;
         tokens += count;
         if (now - start >= WINDOW) {
             rate = tokens * 1e9 / (now - start);

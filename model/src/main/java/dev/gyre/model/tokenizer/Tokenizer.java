@@ -146,6 +146,15 @@ public final class Tokenizer {
         return vocabulary.id(token);
     }
 
+    /**
+     * The bytes that a token stands for; of most, but not all, they are UTF-8 by themselves.
+     *
+     * @throws EngineException when no token has this id
+     */
+    public byte[] bytes(int id) {
+        return vocabulary.bytes(id).clone();
+    }
+
     /** Whether this is an added token marked special: one that {@code skipSpecialTokens} leaves out. */
     public boolean isSpecial(int id) {
         return vocabulary.isSpecial(id);
