@@ -35,8 +35,8 @@ public record ServerOptions(
         if (maxBodyBytes < 1) {
             throw EngineException.usage("--max-body-bytes must be at least 1, not " + maxBodyBytes + ".");
         }
-        if (apiKey != null && apiKey.isBlank()) {
-            throw EngineException.usage("--api-key must not be empty.");
+        if (apiKey != null && !apiKey.matches("[!-~]+")) {
+            throw EngineException.usage("--api-key must be made of visible ASCII characters.");
         }
         if (requestTimeout != null && requestTimeout.isNegative()) {
             throw EngineException.usage("--request-timeout must not be negative.");
