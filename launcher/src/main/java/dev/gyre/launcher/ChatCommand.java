@@ -1,12 +1,15 @@
 package dev.gyre.launcher;
 
 import dev.gyre.attention.EngineException;
-import dev.gyre.model.Model;
-import dev.gyre.model.generate.Generation;
+import dev.gyre.model.chat.ChatEncoder;
+import dev.gyre.model.chat.ChatMessage;
+import dev.gyre.model.chat.ChatParser;
+import dev.gyre.model.chat.ChatParser.Delta;
+import dev.gyre.model.chat.ThinkingMode;
+import dev.gyre.model.engine.Engine;
+import dev.gyre.model.engine.EngineListener;
+import dev.gyre.model.engine.EngineOptions;
 import dev.gyre.model.generate.GenerationOptions;
-import dev.gyre.model.generate.Generator;
-import dev.gyre.model.generate.ModelRunner;
-import dev.gyre.model.generate.Sequence;
 import dev.gyre.model.tokenizer.Tokenizer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -19,22 +22,24 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
-import java.util.Arrays;
-import java.util.stream.IntStream;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
 
 /**
- * {@code engine chat}: turns in DeepSeek's plain format, {@code <｜User｜>…<｜Assistant｜>…<｜end▁of▁sentence｜>}. What was
- * said stays in the cache; a turn runs only what is new.
+ * {@code engine chat}: turns in DeepSeek-V3.2's encoding. What was said stays in the prefix cache; a turn computes only
+ * what is new.
  */
 @Command(
         name = "chat",
         description = "Talks with the model, turn by turn; /clear starts again, /exit or end of input ends.")
 final class ChatCommand implements Runnable {
-    private static final String USER = "<｜User｜>";
-    private static final String ASSISTANT = "<｜Assistant｜>";
-
     @Option(names = "--system", paramLabel = "TEXT", description = "what stands before the first turn")
     private String system = "";
+
+    @Option(names = "--thinking", description = "have the model think first; its thoughts go to stderr")
+    private boolean thinking;
 
     @Mixin
     private SamplingFlags sampling;
@@ -48,57 +53,89 @@ final class ChatCommand implements Runnable {
     @Override
     public void run() {
         GenerationOptions options = sampling.options();
-        try (Model model = flags.open(); ModelRunner runner = model.runner(1, model.contextLength())) {
-            if (model.tokenizer().id(USER).isEmpty() || model.tokenizer().id(ASSISTANT).isEmpty()) {
-                throw new EngineException(model.where() + " has no tokens " + USER + " and " + ASSISTANT
+        try (Engine engine = flags.create(EngineOptions.defaults().withMaxRunning(1), EngineListener.NONE)) {
+            Tokenizer tokenizer = engine.model().tokenizer();
+            if (tokenizer.id("<｜User｜>").isEmpty() || tokenizer.id("<｜Assistant｜>").isEmpty()) {
+                throw new EngineException(engine.model().where() + " has no tokens <｜User｜> and <｜Assistant｜>"
                         + "; it cannot chat, use engine generate.");
             }
-            talk(model, runner, options);
+            talk(engine, options);
         }
     }
 
-    private void talk(Model model, ModelRunner runner, GenerationOptions options) {
-        PrintWriter out = spec.commandLine().getOut();
+    private void talk(Engine engine, GenerationOptions options) {
         PrintWriter err = spec.commandLine().getErr();
-        Tokenizer tokenizer = model.tokenizer();
-        Generator generator = new Generator(model, runner);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, Charset.defaultCharset()));
-        Sequence sequence = runner.start();
-        int[] pending = tokenizer.encodeWithBos(system);
+        List<ChatMessage> messages = begin();
         for (String line = ask(in, err); line != null && !line.equals("/exit"); line = ask(in, err)) {
             if (line.equals("/clear")) {
-                runner.end(sequence);
-                sequence = runner.start();
-                pending = tokenizer.encodeWithBos(system);
+                messages = begin();
             } else if (!line.isBlank()) {
-                int[] turn = concat(pending, tokenizer.encode(USER + line + ASSISTANT));
-                if (sequence.length() + turn.length >= model.contextLength()) {
-                    err.println("engine: the conversation fills the context of " + model.contextLength()
+                messages.add(ChatMessage.user(line));
+                ThinkingMode mode = thinking ? ThinkingMode.THINKING : ThinkingMode.CHAT;
+                int[] prompt = ChatEncoder.encode(messages, mode, false).tokens(engine.model().tokenizer());
+                if (prompt.length > engine.mostTokens()) {
+                    messages.removeLast();
+                    err.println("engine: the conversation fills the context of " + engine.mostTokens()
                             + " tokens; /clear starts again.");
                 } else {
-                    Generation answer = generator.generate(sequence, turn, options, piece -> {
-                        out.print(piece);
-                        out.flush();
-                    });
-                    out.println();
-                    pending = unsaid(model, answer);
+                    messages.add(ChatMessage.assistant(answer(engine, prompt, options, mode)));
                 }
             }
         }
     }
 
-    /** The last token was generated and not run; an answer that was cut short still gets its end. */
-    private static int[] unsaid(Model model, Generation answer) {
-        int[] ids = answer.outputIds();
-        int last = ids[ids.length - 1];
-        if (model.defaults().eos().contains(last) || model.defaults().eos().isEmpty()) {
-            return new int[] {last};
+    private List<ChatMessage> begin() {
+        List<ChatMessage> messages = new ArrayList<>();
+        if (!system.isEmpty()) {
+            messages.add(ChatMessage.system(system));
         }
-        return new int[] {last, model.defaults().eos().iterator().next()};
+        return messages;
     }
 
-    private static int[] concat(int[] first, int[] second) {
-        return IntStream.concat(Arrays.stream(first), Arrays.stream(second)).toArray();
+    /** Prints what the model says, and returns what of it is for the user. */
+    private String answer(Engine engine, int[] prompt, GenerationOptions options, ThinkingMode mode) {
+        PrintWriter out = spec.commandLine().getOut();
+        PrintWriter err = spec.commandLine().getErr();
+        ChatParser parser = new ChatParser(mode, false);
+        StringBuilder said = new StringBuilder();
+        engine.stream(prompt, shown(options, engine.model().tokenizer()), piece -> show(parser.push(piece), said, out, err));
+        show(parser.finish(), said, out, err);
+        out.println();
+        return said.toString();
+    }
+
+    private static void show(List<Delta> deltas, StringBuilder said, PrintWriter out, PrintWriter err) {
+        for (Delta delta : deltas) {
+            switch (delta) {
+                case Delta.Reasoning(String text) -> {
+                    err.print(text);
+                    err.flush();
+                }
+                case Delta.Content(String text) -> {
+                    said.append(text);
+                    out.print(text);
+                    out.flush();
+                }
+                case Delta.Call call -> throw new IllegalStateException("a call where none was offered: " + call);
+            }
+        }
+    }
+
+    /** The parser must see where thinking ends. */
+    private GenerationOptions shown(GenerationOptions options, Tokenizer tokenizer) {
+        Set<Integer> markers = new HashSet<>();
+        if (thinking) {
+            tokenizer.id("<think>").ifPresent(markers::add);
+            tokenizer.id("</think>").ifPresent(markers::add);
+        }
+        return new GenerationOptions(
+                options.maxNewTokens(),
+                options.sampling(),
+                options.stop(),
+                options.stopTokens(),
+                options.ignoreEos(),
+                markers);
     }
 
     private static String ask(BufferedReader in, PrintWriter err) {

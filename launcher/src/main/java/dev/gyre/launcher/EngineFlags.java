@@ -5,6 +5,9 @@ import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
 import dev.gyre.model.Precision;
+import dev.gyre.model.engine.Engine;
+import dev.gyre.model.engine.EngineListener;
+import dev.gyre.model.engine.EngineOptions;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -135,10 +138,21 @@ final class EngineFlags {
                 device);
     }
 
-    /** Opens the engine; says on stderr where the fastest implementation is missing. */
+    /** Opens the model; says on stderr where the fastest implementation is missing. */
     Model open() {
         Model model = Model.open(options());
-        model.notice().ifPresent(sentence -> mixee.commandLine().getErr().println("engine: " + sentence));
+        notice(model);
         return model;
+    }
+
+    /** Starts an engine with the model; everything else is as in {@code options}. */
+    Engine create(EngineOptions options, EngineListener listener) {
+        Engine engine = Engine.create(options.withModel(options()), listener);
+        notice(engine.model());
+        return engine;
+    }
+
+    private void notice(Model model) {
+        model.notice().ifPresent(sentence -> mixee.commandLine().getErr().println("engine: " + sentence));
     }
 }

@@ -39,20 +39,20 @@ final class ServeCommand implements Callable<Integer> {
     public Integer call() throws IOException, InterruptedException {
         PrintWriter err = spec.commandLine().getErr();
         ServerOptions options = serving.server(flags.model().name());
-        EngineOptions engineOptions = serving.engine(flags.options());
+        EngineOptions engineOptions = serving.engine();
         Duration shutdown = serving.shutdownTimeout();
         configureHttp();
         ServerMetrics metrics = new ServerMetrics(options.modelName());
-        Engine engine = Engine.create(engineOptions, metrics);
-        warmUp(engine);
-        try (engine;
-                ApiServer server = ApiServer.start(engine, options, metrics, EngineCommand.Version.number(), err)) {
-            engine.model().notice().ifPresent(sentence -> err.println("engine: " + sentence));
-            Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(engine, server, shutdown, err), "gyre-shutdown"));
-            err.println("engine: serving " + options.modelName() + " at " + server.address() + " with caches of "
-                    + engine.stats().tokens() + " tokens.");
-            err.flush();
-            new CountDownLatch(1).await();
+        try (Engine engine = flags.create(engineOptions, metrics)) {
+            warmUp(engine);
+            try (ApiServer server = ApiServer.start(engine, options, metrics, EngineCommand.Version.number(), err)) {
+                Runtime.getRuntime()
+                        .addShutdownHook(new Thread(() -> stop(engine, server, shutdown, err), "gyre-shutdown"));
+                err.println("engine: serving " + options.modelName() + " at " + server.address() + " with caches of "
+                        + engine.stats().tokens() + " tokens.");
+                err.flush();
+                new CountDownLatch(1).await(); // until the hook ends the process
+            }
         }
         return 0;
     }

@@ -2,7 +2,6 @@ package dev.gyre.launcher;
 
 import dev.gyre.attention.EngineException;
 import dev.gyre.launcher.server.ServerOptions;
-import dev.gyre.model.ModelOptions;
 import dev.gyre.model.engine.EngineOptions;
 import picocli.CommandLine.Option;
 
@@ -89,9 +88,9 @@ final class ServeFlags {
                 !noAccessLog);
     }
 
-    /** How to run it. */
-    EngineOptions engine(ModelOptions model) {
-        return new EngineOptions(model, maxRunning, maxQueued, maxTotalTokens, !disableRadixCache);
+    /** How to run the default model. */
+    EngineOptions engine() {
+        return new EngineOptions(DEFAULTS.model(), maxRunning, maxQueued, maxTotalTokens, !disableRadixCache);
     }
 
     /** How long to wait for requests that run when the process is to end. */

@@ -263,7 +263,7 @@ class CommandsTest {
         assertEquals(3, said.size(), outcome.out());
         assertEquals(said.get(0), said.get(2));
         assertEquals(6, IntStream.range(0, outcome.err().length()).filter(i -> outcome.err().charAt(i) == '>').count());
-        String first = Outcome.json("generate", "--prompt", "<\uff5cUser\uff5c>Hello<\uff5cAssistant\uff5c>",
+        String first = Outcome.json("generate", "--prompt", "<\uff5cUser\uff5c>Hello<\uff5cAssistant\uff5c></think>",
                 "--max-new-tokens", "4", "--ignore-eos").get("text").textValue();
         assertEquals(first.strip(), said.get(0).strip());
         // the end of input ends it too, and a conversation may outgrow its context

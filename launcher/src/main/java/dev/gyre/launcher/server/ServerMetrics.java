@@ -21,6 +21,7 @@ public final class ServerMetrics implements EngineListener {
             0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300);
 
     private final PrometheusMeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+    private volatile boolean watching;
     private final LongAdder prompt = new LongAdder();
     private final LongAdder cached = new LongAdder();
     private final Tags tags;
@@ -68,8 +69,9 @@ public final class ServerMetrics implements EngineListener {
                 .register(registry);
     }
 
-    /** Adds what the engine tells when asked. */
+    /** Adds what the engine tells when asked; what it did before, to warm up, does not count. */
     void watch(Engine engine) {
+        watching = true;
         gauge("gyre.num.running.reqs", "requests that run", engine, EngineStats::running);
         gauge("gyre.num.queue.reqs", "requests that wait", engine, EngineStats::queued);
         gauge("gyre.num.used.tokens", "tokens of the caches that running requests hold", engine, EngineStats::tokensInUse);
@@ -99,6 +101,9 @@ public final class ServerMetrics implements EngineListener {
 
     @Override
     public void admitted(int promptLength, int found, double secondsQueued) {
+        if (!watching) {
+            return;
+        }
         promptTokens.increment(promptLength);
         cachedTokens.increment(found);
         prompt.add(promptLength);
@@ -108,18 +113,27 @@ public final class ServerMetrics implements EngineListener {
 
     @Override
     public void firstToken(double seconds) {
+        if (!watching) {
+            return;
+        }
         generatedTokens.increment();
         firstToken.record(nanos(seconds), TimeUnit.NANOSECONDS);
     }
 
     @Override
     public void nextToken(double seconds) {
+        if (!watching) {
+            return;
+        }
         generatedTokens.increment();
         nextToken.record(nanos(seconds), TimeUnit.NANOSECONDS);
     }
 
     @Override
     public void ended(int tokens, boolean complete, double seconds) {
+        if (!watching) {
+            return;
+        }
         requests.increment();
         if (!complete) {
             aborted.increment();

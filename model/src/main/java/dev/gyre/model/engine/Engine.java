@@ -57,7 +57,8 @@ public final class Engine implements AutoCloseable {
                 : Runtime.getRuntime().maxMemory();
         long bytes = KvCache.bytesPerToken(model.config().layers(), model.cacheShape(), model.cacheDtype());
         long most = Math.max(memory / SHARE_OF_MEMORY / bytes, 1);
-        return (int) Math.min(Math.min((long) CONTEXTS * model.contextLength(), most), Integer.MAX_VALUE / 2);
+        long contexts = Math.min(CONTEXTS, options.maxRunning());
+        return (int) Math.min(Math.min(contexts * model.contextLength(), most), Integer.MAX_VALUE / 2);
     }
 
     /**

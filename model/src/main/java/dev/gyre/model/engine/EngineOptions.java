@@ -11,8 +11,8 @@ import dev.gyre.model.ModelOptions;
  * @param model the model and how it runs
  * @param maxRunning the most sequences of a decode step
  * @param maxQueued the most requests that wait; those beyond it are refused
- * @param maxTotalTokens tokens that the caches hold, over all sequences; 0 for four contexts, or fewer where the caches
- *     would take more than a quarter of the memory
+ * @param maxTotalTokens tokens that the caches hold, over all sequences; 0 for four contexts (or as many as
+ *     sequences run), or less where the caches would take more than a quarter of the memory
  * @param prefixCache whether what was computed stays for requests that begin alike
  */
 public record EngineOptions(
