@@ -134,14 +134,15 @@ public final class ApiServer implements AutoCloseable {
                     find(call).handle(call);
                 }
             } catch (ApiError e) {
-                call.note("error", e.getMessage());
                 call.send(e);
             } catch (RejectedException e) {
+                call.send(ApiError.of(e));
+            } catch (EngineException e) {
                 call.send(ApiError.of(e));
             } catch (IOException e) {
                 call.note("error", "the client is gone");
             } catch (RuntimeException | Error e) {
-                call.note("error", "defect: " + e);
+                call.note("error", "defect: " + e.getClass().getName());
                 call.send(ApiError.of(500, null, "this is a defect in Gyre: " + e + "."));
             }
         } catch (IOException e) {

@@ -211,7 +211,11 @@ final class Body {
     /** Complains where something is asked for that this server does not do. */
     void refuse(String name, String why) {
         JsonNode value = get(name);
-        if (value != null && !(value.isBoolean() && !value.booleanValue()) && !(value.isContainerNode() && value.isEmpty())) {
+        boolean nothing = value == null
+                || value.isBoolean() && !value.booleanValue()
+                || value.isNumber() && value.doubleValue() == 0
+                || value.isContainerNode() && value.isEmpty();
+        if (!nothing) {
             throw ApiError.bad(path + name, path + name + " is not supported" + why + ".");
         }
     }

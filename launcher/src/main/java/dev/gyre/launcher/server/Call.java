@@ -8,6 +8,7 @@ import com.sun.net.httpserver.HttpExchange;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -33,6 +34,7 @@ final class Call {
     private final Map<String, Object> notes = new LinkedHashMap<>();
     private State state = State.OPEN;
     private int status;
+    private long lastSent = System.nanoTime();
 
     Call(HttpExchange exchange, int maxBodyBytes) {
         this.exchange = exchange;
@@ -95,6 +97,11 @@ final class Call {
         throw ApiError.of(413, null, "the request is larger than " + maxBodyBytes + " bytes.");
     }
 
+    /** Whether nothing was sent for this long. */
+    boolean silentFor(Duration time) {
+        return System.nanoTime() - lastSent >= time.toNanos();
+    }
+
     /** Sends a whole answer. */
     void send(int code, String type, byte[] bytes) throws IOException {
         status = code;
@@ -143,6 +150,7 @@ final class Call {
         }
         exchange.getResponseBody().write('\n');
         exchange.getResponseBody().flush();
+        lastSent = System.nanoTime();
     }
 
     /** Sends an event; the first one begins the stream. */
@@ -154,6 +162,7 @@ final class Call {
         out.write('\n');
         out.write('\n');
         out.flush();
+        lastSent = System.nanoTime();
     }
 
     /** A comment in the stream: fails where the client is gone. */
@@ -161,6 +170,7 @@ final class Call {
         beginEvents();
         exchange.getResponseBody().write(ALIVE);
         exchange.getResponseBody().flush();
+        lastSent = System.nanoTime();
     }
 
     /** Ends the stream of events. */

@@ -1,7 +1,6 @@
 package dev.gyre.launcher.server;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.gyre.attention.EngineException;
 import dev.gyre.model.Model;
 import dev.gyre.model.chat.ThinkingMode;
 import dev.gyre.model.engine.GenerationRequest;
@@ -67,8 +66,6 @@ final class ChatEndpoint {
             Answer answer = new Answer(call, head, choices, asked, stream, usage, ids, apart, answers);
             choices.read(call, stream, answer);
             answer.finish();
-        } catch (EngineException e) {
-            throw ApiError.of(e);
         }
     }
 

@@ -68,22 +68,25 @@ final class Choices implements AutoCloseable {
         }
         try {
             int open = streams.size();
+            Duration silence = stream ? ALIVE : LATE;
             while (open > 0) {
-                Arrival arrival = next(stream ? ALIVE : LATE);
+                Arrival arrival = next(silence);
                 switch (arrival == null ? null : arrival.event()) {
-                    case null -> {
-                        if (stream) {
-                            call.alive();
-                        } else {
-                            call.late();
-                        }
-                    }
+                    case null -> {}
                     case StreamEvent.Token token -> listener.token(arrival.choice(), token);
                     case StreamEvent.End end -> {
                         open--;
                         listener.end(arrival.choice(), end.generation());
                     }
                     case StreamEvent.Failed failed -> throw ApiError.of(failed);
+                }
+                // tokens may come all the time and nothing be sent: the client is only missed when something is
+                if (open > 0 && call.silentFor(silence)) {
+                    if (stream) {
+                        call.alive();
+                    } else {
+                        call.late();
+                    }
                 }
             }
         } catch (InterruptedException e) {

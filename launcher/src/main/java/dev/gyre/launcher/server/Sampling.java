@@ -40,9 +40,7 @@ final class Sampling {
         for (String name : List.of("json_schema", "regex", "ebnf", "structural_tag")) {
             params.refuse(name, "; answers are not constrained");
         }
-        if (params.integer("min_new_tokens", 0, 0, Integer.MAX_VALUE) > 0) {
-            throw ApiError.bad("min_new_tokens", "min_new_tokens is not supported; use ignore_eos.");
-        }
+        params.refuse("min_new_tokens", "; use ignore_eos");
         Model model = engine.model();
         boolean all = !params.flag("skip_special_tokens", true);
         Set<Integer> shown = all && model.hasTokenizer() ? model.tokenizer().specialIds() : Set.of();

@@ -13,6 +13,7 @@ import java.util.concurrent.ConcurrentHashMap;
 final class ServerContext {
     /** The most answers of one request. */
     static final int MOST_CHOICES = 128;
+    private static final int MOST_NAME = 200;
 
     private final Engine engine;
     private final ServerOptions options;
@@ -52,6 +53,9 @@ final class ServerContext {
     /** The name that the client gave to its request in {@code rid}, else a new one. */
     String requestId(Body body, String prefix) {
         String id = body.text("rid", null);
+        if (id != null && (id.isEmpty() || id.length() > MOST_NAME)) {
+            throw ApiError.bad("rid", "rid must have 1 to " + MOST_NAME + " characters.");
+        }
         return id == null ? Answers.id(prefix) : id;
     }
 

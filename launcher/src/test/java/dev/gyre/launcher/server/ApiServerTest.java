@@ -17,7 +17,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.net.Socket;
+import java.net.URI;
 import java.net.http.HttpRequest;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 
@@ -304,6 +307,27 @@ class ApiServerTest {
 
     private static Reply withKey(TestServer guarded, String key) {
         return guarded.send(guarded.request("/v1/models").header("Authorization", "Bearer " + key).build());
+    }
+
+    /** No stream, and nothing is sent for long: a client who hung up is noticed all the same. */
+    @Test
+    void whoHangsUpFreesHisPlace() throws Exception {
+        EngineOptions endless = EngineOptions.defaults().withModel(ModelOptions.defaults());
+        try (TestServer patient = new TestServer(endless)) {
+            URI address = URI.create(patient.server.address());
+            String body = "{\"prompt\":\"x\",\"max_tokens\":8000,\"ignore_eos\":true}";
+            try (Socket socket = new Socket(address.getHost(), address.getPort())) {
+                socket.getOutputStream().write(("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                        + "Content-Length: " + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.US_ASCII));
+                while (patient.engine.stats().running() == 0) {
+                    Thread.sleep(1);
+                }
+            }
+            long start = System.nanoTime();
+            patient.assertNothingHeld();
+            assertTrue(patient.get("/metrics").body().contains("gyre_num_aborted_requests_total{model_name=\"test-model\"} 1.0"),
+                    "it was computed to its end, in " + (System.nanoTime() - start) * 1e-9 + " s");
+        }
     }
 
     @Test

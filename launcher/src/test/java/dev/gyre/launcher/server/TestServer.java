@@ -109,7 +109,7 @@ final class TestServer implements AutoCloseable {
 
     /** Waits until nothing runs; no page may then be held. */
     void assertNothingHeld() throws InterruptedException {
-        for (int i = 0; i < 1000 && (engine.stats().running() > 0 || engine.stats().queued() > 0); i++) {
+        for (int i = 0; i < 3000 && (engine.stats().running() > 0 || engine.stats().queued() > 0); i++) {
             Thread.sleep(10);
         }
         assertEquals(0, engine.stats().running());
