@@ -90,11 +90,7 @@ public final class Sampler {
             probabilities[i] = Math.exp((logits[at + i] - max) / options.temperature()); // the best is 1
         }
         int kept = keep(count);
-        double total = 0;
-        for (int i = 0; i < kept; i++) {
-            total += probabilities[(int) order[i]];
-        }
-        double point = random.nextDouble() * total;
+        double point = random.nextDouble() * sum(kept);
         for (int i = 0; i < kept; i++) {
             point -= probabilities[(int) order[i]];
             if (point < 0) {
@@ -104,12 +100,27 @@ public final class Sampler {
         return (int) order[0]; // rounding ate the rest
     }
 
+    private double sum(int kept) {
+        double sum = 0;
+        for (int i = 0; i < kept; i++) {
+            sum += probabilities[(int) order[i]];
+        }
+        return sum;
+    }
+
     /** Puts the candidates into {@link #order} (low 32 bits: token), likeliest first where that matters. */
     private int keep(int count) {
         boolean sorted = options.topK() > 0 || options.topP() < 1;
+        double all = 0;
+        for (int i = 0; i < count; i++) {
+            all += probabilities[i];
+        }
+        // tokens below this come to less than the nucleus leaves out, even all of them: they need no sorting
+        double least = options.topK() > 0 ? 0 : (1 - options.topP()) * all / count;
         int kept = 0;
         for (int i = 0; i < count; i++) {
-            if (probabilities[i] > 0 && (sorted || probabilities[i] >= options.minP())) {
+            double probability = probabilities[i];
+            if (probability > 0 && probability >= least && (sorted || probability >= options.minP())) {
                 // positive doubles order like their bits; the complement puts the likeliest first, ties by lower id
                 long rank = ~Float.floatToRawIntBits((float) probabilities[i]);
                 order[kept++] = rank << 32 | i;
@@ -122,11 +133,7 @@ public final class Sampler {
         if (options.topK() > 0) {
             kept = Math.min(kept, options.topK());
         }
-        double total = 0;
-        for (int i = 0; i < kept; i++) {
-            total += probabilities[(int) order[i]];
-        }
-        double nucleus = options.topP() * total;
+        double nucleus = options.topP() * (options.topK() > 0 ? sum(kept) : all);
         double sum = 0;
         for (int i = 0; i < kept && options.topP() < 1; i++) {
             sum += probabilities[(int) order[i]];

@@ -11,9 +11,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.Set;
+import java.util.SplittableRandom;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /** Which tokens can be drawn, and how often. */
 class SamplerTest {
@@ -188,5 +191,32 @@ class SamplerTest {
         assertSays(() -> penalties(0, 0, 0), "--repetition-penalty");
         assertSays(() -> penalties(1, 101, 0), "--frequency-penalty");
         assertSays(() -> penalties(1, 0, Double.NaN), "--presence-penalty", "NaN");
+    }
+
+    /** Of many tokens only the likely ones are sorted; the nucleus is that of all of them, no larger and no smaller. */
+    @Test
+    void theNucleusOfManyTokens() {
+        int count = 3000;
+        SplittableRandom random = new SplittableRandom(2);
+        float[] logits = new float[count];
+        double[] probabilities = new double[count];
+        double all = 0;
+        for (int i = 0; i < count; i++) {
+            logits[i] = (float) (random.nextGaussian() * 4);
+            probabilities[i] = Math.exp(logits[i]);
+            all += probabilities[i];
+        }
+        Integer[] order = IntStream.range(0, count).boxed().toArray(Integer[]::new);
+        Arrays.sort(order, Comparator.comparingDouble(i -> -probabilities[i]));
+        Set<Integer> nucleus = new TreeSet<>();
+        double sum = 0;
+        for (int i = 0; sum < 0.5 * all; i++) {
+            sum += probabilities[order[i]];
+            nucleus.add(order[i]);
+        }
+        Set<Integer> drawn = Arrays.stream(draws(options(1, 0, 0.5, 0, 3), logits, 20_000))
+                .boxed()
+                .collect(Collectors.toCollection(TreeSet::new));
+        assertEquals(nucleus, drawn);
     }
 }
