@@ -1,6 +1,8 @@
 package dev.gyre.attention;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -15,12 +17,15 @@ public final class WorkerPool implements AutoCloseable {
     private static final int SPINS = 2_000;
 
     private final Thread[] helpers;
-    private final AtomicInteger next = new AtomicInteger();
-    private final AtomicInteger running = new AtomicInteger();
-    private volatile int call;
+    /** Whether a thread sleeps, or is about to: by worker; 0 is the caller. */
+    private final AtomicIntegerArray asleep;
+    /** The number of the call in the upper half, and how many of its tasks nobody has taken yet in the lower. */
+    private final AtomicLong open = new AtomicLong();
+    private final AtomicInteger done = new AtomicInteger();
     private volatile boolean closed;
     private volatile Thread caller;
     private volatile Throwable failure;
+    private int call;
     private Task task;
     private int tasks;
 
@@ -39,6 +44,7 @@ public final class WorkerPool implements AutoCloseable {
         if (threads < 1) {
             throw new IllegalArgumentException("threads must be at least 1, not " + threads);
         }
+        asleep = new AtomicIntegerArray(threads);
         helpers = new Thread[threads - 1];
         for (int i = 0; i < helpers.length; i++) {
             int worker = i + 1;
@@ -65,19 +71,25 @@ public final class WorkerPool implements AutoCloseable {
         this.task = task;
         this.tasks = tasks;
         failure = null;
-        next.set(0);
-        running.set(helpers.length);
+        done.set(0);
         caller = Thread.currentThread();
-        call++; // volatile write: publishes the fields above
-        for (Thread helper : helpers) {
-            LockSupport.unpark(helper);
+        open.set((long) ++call << 32 | tasks); // publishes the fields above
+        for (int worker = 1; worker <= helpers.length; worker++) {
+            if (asleep.get(worker) != 0) {
+                LockSupport.unpark(helpers[worker - 1]);
+            }
         }
         work(0);
-        for (int spin = 0; running.get() > 0; spin++) {
+        // only tasks are waited for, not threads: a helper that has no processor at the moment holds nobody up
+        for (int spin = 0; done.get() < tasks; spin++) {
             if (spin < SPINS) {
                 Thread.onSpinWait();
             } else {
-                LockSupport.park(this);
+                asleep.set(0, 1);
+                if (done.get() < tasks) {
+                    LockSupport.park(this);
+                }
+                asleep.set(0, 0);
             }
         }
         this.task = null;
@@ -97,43 +109,68 @@ public final class WorkerPool implements AutoCloseable {
     @Override
     public synchronized void close() {
         closed = true;
-        call++;
         for (Thread helper : helpers) {
             LockSupport.unpark(helper);
         }
     }
 
     private void help(int worker) {
-        int seen = 0;
-        while (true) {
-            for (int spin = 0; call == seen; spin++) {
+        while (!closed) {
+            if ((int) open.get() != 0) {
+                work(worker);
+            }
+            for (int spin = 0; (int) open.get() == 0 && !closed; spin++) {
                 if (spin < SPINS) {
                     Thread.onSpinWait();
                 } else {
-                    LockSupport.park(this);
+                    asleep.set(worker, 1);
+                    if ((int) open.get() == 0 && !closed) {
+                        LockSupport.park(this);
+                    }
+                    asleep.set(worker, 0);
                 }
-            }
-            seen = call;
-            if (closed) {
-                return;
-            }
-            work(worker);
-            if (running.decrementAndGet() == 0) {
-                LockSupport.unpark(caller);
             }
         }
     }
 
+    /** Takes tasks as long as there are any. */
     private void work(int worker) {
-        Task current = task;
-        int count = tasks;
-        try {
-            for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
-                current.run(i, worker);
+        int ended = 0;
+        long seen = open.get();
+        while ((int) seen != 0) {
+            if (open.compareAndSet(seen, seen - 1)) {
+                // the call cannot end before this task has: its fields are safe to read
+                try {
+                    task.run(tasks - (int) seen, worker);
+                } catch (Throwable thrown) { // also what a task threw past the compiler: the caller waits for it
+                    failure = thrown;
+                    ended += giveUp();
+                }
+                ended++;
             }
-        } catch (Throwable thrown) { // also what a task threw past the compiler: the caller waits for this thread
-            next.set(count); // the others stop at their next task
-            failure = thrown;
+            long now = open.get();
+            if (ended > 0 && ((int) now == 0 || now >> 32 != seen >> 32)) {
+                finish(ended);
+                ended = 0;
+            }
+            seen = now;
+        }
+    }
+
+    /** Takes what is left, so that the others stop at their next task; how many that were. */
+    private int giveUp() {
+        long left = open.get();
+        while (!open.compareAndSet(left, left >> 32 << 32)) {
+            left = open.get();
+        }
+        return (int) left;
+    }
+
+    private void finish(int ended) {
+        int expected = tasks; // before the last is done, or it may be the next call's
+        Thread waiting = caller;
+        if (done.addAndGet(ended) == expected && asleep.get(0) != 0) {
+            LockSupport.unpark(waiting);
         }
     }
 }

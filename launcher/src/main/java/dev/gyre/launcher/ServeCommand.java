@@ -6,6 +6,7 @@ import dev.gyre.launcher.server.ServerOptions;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.EngineOptions;
 import dev.gyre.model.generate.GenerationOptions;
+import dev.gyre.model.generate.SamplingOptions;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -14,6 +15,8 @@ import picocli.CommandLine.Spec;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.time.Duration;
+import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 
@@ -24,7 +27,9 @@ import java.util.concurrent.CountDownLatch;
 final class ServeCommand implements Callable<Integer> {
     /** How long a client may take to send a request. */
     private static final int REQUEST_SECONDS = 60;
-    private static final int WARM_UP_TOKENS = 8;
+    private static final int WARM_UPS = 4;
+    private static final int WARM_UP_PROMPT = 256;
+    private static final int WARM_UP_TOKENS = 32;
 
     @Mixin
     private ServeFlags serving;
@@ -62,7 +67,12 @@ final class ServeCommand implements Callable<Integer> {
         if (engine.model().hasTokenizer()) {
             engine.model().tokenizer();
         }
-        engine.generate(new int[] {0}, GenerationOptions.greedy(WARM_UP_TOKENS));
+        int[] prompt = new int[Math.min(WARM_UP_PROMPT, engine.mostTokens() / 2 + 1)];
+        for (int i = 0; i < WARM_UPS; i++) {
+            prompt[0] = i % engine.model().config().vocabulary(); // else the cache would have the prompt
+            engine.generate(prompt, new GenerationOptions(
+                    WARM_UP_TOKENS, SamplingOptions.GREEDY, List.of(), Set.of(), true));
+        }
         engine.flushCache();
     }
 

@@ -122,26 +122,35 @@ final class Scheduler {
         if (jobs.isEmpty()) {
             return;
         }
-        int[] counts = new int[jobs.size()];
-        int room = chunk;
-        for (int share = Math.max(1, chunk / jobs.size()); room > 0 && share > 0; share = room) {
-            int before = room;
-            for (int i = 0; i < counts.length; i++) {
-                int left = jobs.get(i).promptLength() - jobs.get(i).sequence.length() - counts[i];
-                int more = Math.min(Math.min(share, left), room);
-                counts[i] += more;
-                room -= more;
-            }
-            if (room == before) {
-                break;
-            }
-        }
+        int[] counts = shares(jobs);
         int[][] tokens = new int[counts.length][];
         for (int i = 0; i < counts.length; i++) {
             int from = jobs.get(i).sequence.length();
             tokens[i] = Arrays.copyOfRange(jobs.get(i).tokens(), from, from + counts[i]);
         }
         step(jobs, tokens);
+    }
+
+    /**
+     * How many tokens of each prompt the next chunk has: an even share, and what some do not need goes to those before
+     * others. Unless a prompt ends with this chunk: then its first token is not kept waiting by fillers.
+     */
+    private int[] shares(List<Job> jobs) {
+        int[] counts = new int[jobs.size()];
+        int room = chunk;
+        boolean ends = false;
+        for (int share = chunk / counts.length; room > 0 && share > 0 && !ends; ) {
+            int before = room;
+            for (int i = 0; i < counts.length; i++) {
+                int left = jobs.get(i).promptLength() - jobs.get(i).sequence.length() - counts[i];
+                int more = Math.min(Math.min(share, left), room);
+                counts[i] += more;
+                room -= more;
+                ends |= more == left;
+            }
+            share = room == before ? 0 : room;
+        }
+        return counts;
     }
 
     /** Runs one token of every sequence that is past its prompt. */

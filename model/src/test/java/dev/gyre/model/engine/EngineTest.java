@@ -142,8 +142,10 @@ class EngineTest {
 
     @Test
     void oneOfManyEqualPromptsIsComputed() throws Exception {
-        open(EngineOptions.defaults());
-        int[] prompt = words(300, 3);
+        // in chunks of 32, so that all have come before the first is through
+        engine = Engine.create(EngineOptions.defaults().withModel(
+                ModelOptions.defaults().withContextLength(CONTEXT).withChunks(32, 1 << 20)));
+        int[] prompt = words(1000, 3);
         List<TokenStream> streams = new ArrayList<>();
         for (int i = 0; i < 8; i++) {
             streams.add(engine.submit(GenerationRequest.of(prompt, greedy(4))));
@@ -153,7 +155,21 @@ class EngineTest {
             cached.add(read(stream).cachedTokens());
         }
         assertEquals(0, cached.removeFirst());
-        assertTrue(cached.stream().allMatch(tokens -> tokens >= 256), cached.toString());
+        assertTrue(cached.stream().allMatch(tokens -> tokens >= 960), cached.toString());
+    }
+
+    /** The next turn of a conversation begins with what was generated in the last one. */
+    @Test
+    void whatWasGeneratedIsFound() {
+        open(EngineOptions.defaults());
+        int[] first = words(50, 7);
+        int[] answer = engine.generate(first, greedy(100)).outputIds();
+        int[] second = Arrays.copyOf(first, 170);
+        System.arraycopy(answer, 0, second, 50, 100);
+        Arrays.fill(second, 150, 170, 500);
+        Generation next = engine.generate(second, greedy(10));
+        assertEquals(149, next.cachedTokens(), "all but the last token, which was not run");
+        assertArrayEquals(alone(List.of(GenerationRequest.of(second, greedy(10))))[0], next.outputIds());
     }
 
     @Test
@@ -174,7 +190,7 @@ class EngineTest {
                 ModelOptions.defaults().withContextLength(CONTEXT).withChunks(32, 1 << 20)));
         TokenStream lengthy = engine.submit(GenerationRequest.of(words(1000, 1), greedy(1)));
         TokenStream brief = engine.submit(GenerationRequest.of(words(20, 2), greedy(1)));
-        read(brief);
+        assertEquals(1, read(brief).outputIds().length);
         assertEquals(null, lengthy.next(Duration.ZERO), "the long one is through already");
         read(lengthy);
     }

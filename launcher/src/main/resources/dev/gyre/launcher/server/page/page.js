@@ -124,7 +124,7 @@ async function send(event) {
   const log = $('conversation'), answer = newAnswer();
   const question = newTurn('user', chat ? 'You' : 'Text to complete', el('div', { className: 'text', textContent: text }));
   const { signal } = running = new AbortController();
-  let failure = '';
+  let failure = '', drawn = true;
   setBusy(true);
   $('prompt').value = '';
   log.append(question, answer.node);
@@ -132,9 +132,12 @@ async function send(event) {
   try {
     await findModel();
     for await (const chunk of events(await call(path, requestFor(text, chat, mine), signal))) {
-      const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40; // follow, unless scrolled away
+      if (drawn) { // look once a frame, not once a token: a long answer takes a while to lay out
+        const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40; // follow, unless scrolled away
+        drawn = false;
+        requestAnimationFrame(() => { drawn = true; if (atEnd) log.scrollTop = log.scrollHeight; });
+      }
       addChunk(answer, chunk);
-      if (atEnd) log.scrollTop = log.scrollHeight;
     }
   } catch (error) {
     if (!signal.aborted) failure = error.message;
