@@ -23,9 +23,7 @@ import java.io.InputStreamReader;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 
 /**
  * {@code engine chat}: turns in DeepSeek-V3.2's encoding. What was said stays in the prefix cache; a turn computes only
@@ -99,7 +97,8 @@ final class ChatCommand implements Runnable {
         PrintWriter err = spec.commandLine().getErr();
         ChatParser parser = new ChatParser(mode, false);
         StringBuilder said = new StringBuilder();
-        engine.stream(prompt, shown(options, engine.model().tokenizer()), piece -> show(parser.push(piece), said, out, err));
+        GenerationOptions withMarkers = shown(options, engine.model().tokenizer(), mode);
+        engine.stream(prompt, withMarkers, piece -> show(parser.push(piece), said, out, err));
         show(parser.finish(), said, out, err);
         out.println();
         return said.toString();
@@ -123,19 +122,14 @@ final class ChatCommand implements Runnable {
     }
 
     /** The parser must see where thinking ends. */
-    private GenerationOptions shown(GenerationOptions options, Tokenizer tokenizer) {
-        Set<Integer> markers = new HashSet<>();
-        if (thinking) {
-            tokenizer.id("<think>").ifPresent(markers::add);
-            tokenizer.id("</think>").ifPresent(markers::add);
-        }
+    private static GenerationOptions shown(GenerationOptions options, Tokenizer tokenizer, ThinkingMode mode) {
         return new GenerationOptions(
                 options.maxNewTokens(),
                 options.sampling(),
                 options.stop(),
                 options.stopTokens(),
                 options.ignoreEos(),
-                markers);
+                ChatParser.markers(tokenizer, mode, false));
     }
 
     private static String ask(BufferedReader in, PrintWriter err) {

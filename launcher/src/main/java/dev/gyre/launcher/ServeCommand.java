@@ -91,7 +91,8 @@ final class ServeCommand implements Callable<Integer> {
         try {
             err.println("engine: stopping; waiting for " + engine.stats().running() + " running and "
                     + engine.stats().queued() + " waiting requests.");
-            done = engine.drain(most);
+            long end = System.nanoTime() + most.toNanos();
+            done = engine.drain(most) && server.drain(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
             server.close();
             err.println(done ? "engine: stopped." : "engine: stopped before all requests were complete.");
         } catch (InterruptedException e) {

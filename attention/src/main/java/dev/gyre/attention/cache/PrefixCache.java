@@ -152,7 +152,8 @@ public final class PrefixCache {
             throw new IllegalArgumentException(tokens + " tokens in a claim of " + claim.pages + " pages");
         }
         while (cache.pool().available() < wanted) {
-            evict(idle.first());
+            evictions++;
+            drop(idle.first());
         }
         if (wanted > 0) {
             cache.pool().reserve(claim.table, tokens);
@@ -206,8 +207,13 @@ public final class PrefixCache {
     /** Frees every page that no sequence uses. */
     public void clear() {
         while (!idle.isEmpty()) {
-            evict(idle.first());
+            drop(idle.first());
         }
+    }
+
+    /** Whether pages outlive their sequences. */
+    public boolean isEnabled() {
+        return enabled;
     }
 
     /** How many pages sequences use: their own and those of the tree that they share. */
@@ -253,7 +259,6 @@ public final class PrefixCache {
                 .filter(node -> node.users == 0 && common(node, tokens, 0, tokens.length) == node.tokens.length)
                 .findAny()
                 .ifPresent(this::drop);
-        idle.remove(parent);
         Node node = new Node(parent, tokens, page);
         parent.children.add(node);
         nodes++;
@@ -281,11 +286,6 @@ public final class PrefixCache {
         for (Node node = last; node != root; node = node.parent) {
             release(node);
         }
-    }
-
-    private void evict(Node leaf) {
-        evictions++;
-        drop(leaf);
     }
 
     private void drop(Node leaf) {

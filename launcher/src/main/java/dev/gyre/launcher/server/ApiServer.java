@@ -13,6 +13,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -20,6 +21,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.regex.Pattern;
 
 /**
  * The server: a thread of its own, virtual, for every request, and one {@link Engine} for all of them.
@@ -39,11 +41,15 @@ public final class ApiServer implements AutoCloseable {
     private static final Set<String> OPEN =
             Set.of("/", "/page.css", "/page.js", "/favicon.ico", "/health", "/health_generate", "/metrics");
 
+    private static final Pattern LOCAL_NAMES =
+            Pattern.compile("(?i)localhost|127(\\.\\d+){3}|\\[::1\\]|\\[0(:0){6}:1\\]");
+
     private final ServerContext context;
     private final ServerMetrics metrics;
     private final AccessLog log;
     private final byte[] keyDigest;
     private final HttpServer http;
+    private final boolean loopback;
     private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
     /** Path, then method, then what to do. A path that ends with a slash stands for all below it. */
     private final Map<String, Map<String, Route>> routes = new LinkedHashMap<>();
@@ -61,7 +67,9 @@ public final class ApiServer implements AutoCloseable {
         keyDigest = options.apiKey() == null ? null : digest(options.apiKey());
         metrics.watch(engine);
         addRoutes(version);
-        http = HttpServer.create(new InetSocketAddress(InetAddress.getByName(options.host()), options.port()), BACKLOG);
+        InetAddress address = InetAddress.getByName(options.host());
+        loopback = address.isLoopbackAddress();
+        http = HttpServer.create(new InetSocketAddress(address, options.port()), BACKLOG);
         http.createContext("/", this::serve);
         http.setExecutor(threads);
     }
@@ -91,9 +99,9 @@ public final class ApiServer implements AutoCloseable {
         route("POST", "/v1/completions", new CompletionsEndpoint(context)::handle);
         route("POST", "/v1/chat/completions", new ChatEndpoint(context)::handle);
         route("POST", "/generate", new GenerateEndpoint(context)::handle);
-        for (String version1 : new String[] {"", "/v1"}) {
-            route("POST", version1 + "/tokenize", info::tokenize);
-            route("POST", version1 + "/detokenize", info::detokenize);
+        for (String prefix : new String[] {"", "/v1"}) {
+            route("POST", prefix + "/tokenize", info::tokenize);
+            route("POST", prefix + "/detokenize", info::detokenize);
         }
         route("POST", "/inspect", info::inspect);
         route("GET", "/health", info::health);
@@ -130,6 +138,7 @@ public final class ApiServer implements AutoCloseable {
             try {
                 call.setHeader("X-Content-Type-Options", "nosniff");
                 if (!answeredPreflight(call)) {
+                    checkSite(call);
                     authorize(call);
                     find(call).handle(call);
                 }
@@ -138,7 +147,7 @@ public final class ApiServer implements AutoCloseable {
             } catch (RejectedException e) {
                 call.send(ApiError.of(e));
             } catch (EngineException e) {
-                call.send(ApiError.of(e));
+                call.send(e.isUsage() ? ApiError.of(e) : ApiError.of(500, null, e.getMessage()));
             } catch (IOException e) {
                 call.note("error", "the client is gone");
             } catch (RuntimeException | Error e) {
@@ -183,10 +192,36 @@ public final class ApiServer implements AutoCloseable {
             return false;
         }
         call.setHeader("Access-Control-Allow-Methods", "GET, POST");
-        call.setHeader("Access-Control-Allow-Headers", "Authorization, Content-Type");
+        String wanted = call.header("Access-Control-Request-Headers"); // clients have headers of their own
+        call.setHeader("Access-Control-Allow-Headers", wanted == null ? "Authorization, Content-Type" : wanted);
         call.setHeader("Access-Control-Max-Age", "600");
         call.send(204, "text/plain", new byte[0]);
         return true;
+    }
+
+    /**
+     * Other sites' pages have no business here, unless CORS lets them in: a browser sends what they ask for although it
+     * does not show them the answer, and a name of theirs may lead to this machine (DNS rebinding).
+     */
+    private void checkSite(Call call) {
+        String host = hostName(call.header("Host"));
+        if (loopback && keyDigest == null && host != null && !LOCAL_NAMES.matcher(host).matches()
+                && !host.equalsIgnoreCase(context.options().host())) {
+            throw ApiError.of(403, null, "this server is for its own machine, and not for the name '" + host
+                    + "'; set an API key to be reached by it.");
+        }
+        String origin = call.header("Origin");
+        boolean allowed = origin == null
+                || context.options().corsOrigins().contains("*")
+                || context.options().corsOrigins().contains(origin)
+                || origin.endsWith("//" + call.header("Host"));
+        if (!allowed && call.method().equals("POST")) {
+            throw ApiError.of(403, null, "pages of " + origin + " may not call this server.");
+        }
+    }
+
+    private static String hostName(String host) {
+        return host == null ? null : host.replaceFirst(":\\d+$", "");
     }
 
     /** Compares digests in constant time, so that neither the key nor its length shows in how long it takes. */
@@ -214,6 +249,18 @@ public final class ApiServer implements AutoCloseable {
     public String address() {
         String host = http.getAddress().getAddress().getHostAddress();
         return "http://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + http.getAddress().getPort();
+    }
+
+    /** Waits until all texts that were generated are sent; false where that took longer. Does not refuse new requests. */
+    public boolean drain(Duration most) throws InterruptedException {
+        long end = System.nanoTime() + most.toNanos();
+        while (!context.isIdle()) {
+            if (System.nanoTime() > end) {
+                return false;
+            }
+            Thread.sleep(5);
+        }
+        return true;
     }
 
     /** Stops listening; answers that are being sent have a second to be complete. */

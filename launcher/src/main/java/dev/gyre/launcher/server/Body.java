@@ -214,6 +214,7 @@ final class Body {
         boolean nothing = value == null
                 || value.isBoolean() && !value.booleanValue()
                 || value.isNumber() && value.doubleValue() == 0
+                || value.isTextual() && value.textValue().isEmpty()
                 || value.isContainerNode() && value.isEmpty();
         if (!nothing) {
             throw ApiError.bad(path + name, path + name + " is not supported" + why + ".");

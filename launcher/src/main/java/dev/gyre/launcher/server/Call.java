@@ -20,7 +20,8 @@ import java.util.Map;
 final class Call {
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final byte[] DONE = "data: [DONE]\n\n".getBytes(StandardCharsets.US_ASCII);
-    private static final byte[] ALIVE = ": keep-alive\n\n".getBytes(StandardCharsets.US_ASCII);
+
+    private static final long MOST_HEARD_OUT = 64L << 20;
 
     private enum State {
         OPEN,
@@ -81,11 +82,6 @@ final class Call {
         return Body.parse(bytes());
     }
 
-    /** The same, where the request may have none. */
-    Body optionalBody() throws IOException {
-        return header("Content-Type") == null ? Body.empty() : body();
-    }
-
     private byte[] bytes() throws IOException {
         String length = header("Content-Length");
         if (length == null || Long.parseLong(length) <= maxBodyBytes) { // the server has checked that it is a number
@@ -94,6 +90,8 @@ final class Call {
                 return bytes;
             }
         }
+        // a client that still sends would not read the answer; within reason it is heard out
+        exchange.getRequestBody().skip(MOST_HEARD_OUT);
         throw ApiError.of(413, null, "the request is larger than " + maxBodyBytes + " bytes.");
     }
 
@@ -102,8 +100,15 @@ final class Call {
         return System.nanoTime() - lastSent >= time.toNanos();
     }
 
-    /** Sends a whole answer. */
+    /** Sends a whole answer; behind blank lines where these were sent before it. */
     void send(int code, String type, byte[] bytes) throws IOException {
+        if (state == State.LATE) { // the head was sent before
+            state = State.SENT;
+            try (OutputStream out = exchange.getResponseBody()) {
+                out.write(bytes);
+            }
+            return;
+        }
         status = code;
         state = State.SENT;
         setHeader("Content-Type", type);
@@ -116,17 +121,9 @@ final class Call {
         }
     }
 
-    /** Sends JSON; behind blank lines where these were sent before it. */
+    /** The same with JSON. */
     void send(int code, JsonNode json) throws IOException {
-        byte[] bytes = encode(json);
-        if (state == State.LATE) {
-            state = State.SENT;
-            try (OutputStream out = exchange.getResponseBody()) {
-                out.write(bytes);
-            }
-        } else {
-            send(code, "application/json", bytes);
-        }
+        send(code, "application/json", encode(json));
     }
 
     /** Sends an error, in whatever way is still open. */
@@ -165,10 +162,10 @@ final class Call {
         lastSent = System.nanoTime();
     }
 
-    /** A comment in the stream: fails where the client is gone. */
+    /** A blank line in the stream, which readers of events pass over: fails where the client is gone. */
     void alive() throws IOException {
         beginEvents();
-        exchange.getResponseBody().write(ALIVE);
+        exchange.getResponseBody().write('\n');
         exchange.getResponseBody().flush();
         lastSent = System.nanoTime();
     }

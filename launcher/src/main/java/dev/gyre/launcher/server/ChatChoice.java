@@ -17,10 +17,10 @@ import java.util.OptionalInt;
 final class ChatChoice {
     private final int index;
     private final ChatRequest asked;
-    /** Null where the text is wanted as the model wrote it. */
     private final ChatParser parser;
     private final Tokenizer tokenizer;
     private final OptionalInt endOfThinking;
+    private final boolean stream;
     private final boolean ids;
     private final StringBuilder content = new StringBuilder();
     private final StringBuilder reasoning = new StringBuilder();
@@ -33,15 +33,22 @@ final class ChatChoice {
     private boolean thinks;
     private int reasoningTokens;
 
-    ChatChoice(int index, ChatRequest asked, boolean apart, Tokenizer tokenizer, OptionalInt endOfThinking, boolean ids) {
+    /**
+     * @param apart whether thoughts are kept apart; otherwise they are text like any other
+     * @param stream whether pieces are wanted
+     * @param ids whether they tell their tokens
+     */
+    ChatChoice(int index, ChatRequest asked, boolean apart, Tokenizer tokenizer, OptionalInt endOfThinking,
+            boolean stream, boolean ids) {
         this.index = index;
         this.asked = asked;
-        this.parser = apart ? new ChatParser(asked.mode(), asked.tools()) : null;
+        this.parser = new ChatParser(apart ? asked.mode() : ThinkingMode.CHAT, asked.tools());
         this.tokenizer = tokenizer;
         this.endOfThinking = endOfThinking;
+        this.stream = stream;
         this.ids = ids;
         thinks = asked.mode() == ThinkingMode.THINKING;
-        pieces.add(piece(Answers.JSON.objectNode().put("role", "assistant").put("content", "")));
+        emit(Answers.JSON.objectNode().put("role", "assistant").put("content", ""));
     }
 
     /** Whether nothing more is wanted: one call was asked for, and has come. */
@@ -61,15 +68,13 @@ final class ChatChoice {
         reasoningTokens += thinks ? 1 : 0;
         newIds.add(token.id());
         if (token.logprobs() != null) {
-            ObjectNode entry = Answers.chatLogprob(tokenizer, token.logprobs());
-            newLogprobs.add(entry);
-            logprobs.add(entry);
+            (stream ? newLogprobs : logprobs).add(Answers.chatLogprob(tokenizer, token.logprobs()));
         }
-        take(parser == null ? List.of(new Delta.Content(token.text())) : parser.push(token.text()));
+        take(parser.push(token.text()));
     }
 
     void finish() {
-        if (parser != null && !isOver()) {
+        if (!isOver()) {
             take(parser.finish());
         }
     }
@@ -78,9 +83,6 @@ final class ChatChoice {
         for (Delta delta : deltas) {
             ObjectNode fields = Answers.JSON.objectNode();
             switch (delta) {
-                case Delta.Content(String text) when text.isEmpty() -> {
-                    continue;
-                }
                 case Delta.Content(String text) -> {
                     content.append(text);
                     fields.put("content", text);
@@ -99,10 +101,16 @@ final class ChatChoice {
                             .add(Answers.JSON.objectNode().put("index", number).setAll(call));
                 }
             }
-            pieces.add(piece(fields));
+            emit(fields);
             if (isOver()) {
                 return;
             }
+        }
+    }
+
+    private void emit(ObjectNode delta) {
+        if (stream) {
+            pieces.add(piece(delta));
         }
     }
 

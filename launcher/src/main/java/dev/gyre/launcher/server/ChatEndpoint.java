@@ -2,7 +2,7 @@ package dev.gyre.launcher.server;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gyre.model.Model;
-import dev.gyre.model.chat.ThinkingMode;
+import dev.gyre.model.chat.ChatParser;
 import dev.gyre.model.engine.GenerationRequest;
 import dev.gyre.model.engine.StreamEvent;
 import dev.gyre.model.generate.Generation;
@@ -11,7 +11,6 @@ import dev.gyre.model.generate.GenerationOptions;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashSet;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -47,7 +46,8 @@ final class ChatEndpoint {
             }
             top = -1;
         }
-        GenerationOptions options = Sampling.checked(() -> Sampling.openAi(body, model, most, shown(model, asked)));
+        Set<Integer> markers = ChatParser.markers(model.tokenizer(), asked.mode(), asked.tools());
+        GenerationOptions options = Sampling.checked(() -> Sampling.openAi(body, model, most, markers));
         List<GenerationRequest> requests = new ArrayList<>();
         for (int i = 0; i < answers; i++) {
             requests.add(server.request(prompt, Sampling.choice(options, i), top));
@@ -67,22 +67,6 @@ final class ChatEndpoint {
             choices.read(call, stream, answer);
             answer.finish();
         }
-    }
-
-    /** Control tokens that the parser of answers must see. */
-    private static Set<Integer> shown(Model model, ChatRequest asked) {
-        Set<Integer> ids = new HashSet<>();
-        List<String> wanted = new ArrayList<>();
-        if (asked.mode() == ThinkingMode.THINKING) {
-            wanted.addAll(List.of("<think>", "</think>"));
-        }
-        if (asked.tools()) {
-            wanted.add("｜DSML｜");
-        }
-        for (String token : wanted) {
-            model.tokenizer().id(token).ifPresent(ids::add);
-        }
-        return ids;
     }
 
     /** Collects or streams the answers to one request. */
@@ -111,7 +95,7 @@ final class ChatEndpoint {
             OptionalInt endOfThinking = server.engine().model().tokenizer().id("</think>");
             for (int i = 0; i < count; i++) {
                 answers[i] = new ChatChoice(
-                        i, asked, apart, server.engine().model().tokenizer(), endOfThinking, promptIds != null);
+                        i, asked, apart, server.engine().model().tokenizer(), endOfThinking, stream, promptIds != null);
             }
         }
 

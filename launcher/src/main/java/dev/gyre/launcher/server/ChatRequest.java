@@ -22,22 +22,21 @@ record ChatRequest(ChatPrompt prompt, ThinkingMode mode, boolean tools, boolean 
 
     static ChatRequest read(Body body) {
         List<JsonNode> tools = tools(body);
-        List<ChatMessage> messages = new ArrayList<>();
-        for (Body message : body.objects("messages")) {
-            messages.add(message(message));
-        }
+        List<ChatMessage> messages = messages(body.objects("messages"));
         if (messages.isEmpty()) {
             throw ApiError.bad("messages", "messages is missing or empty.");
         }
         equip(messages, tools, responseFormat(body));
         ThinkingMode mode = mode(body);
-        ChatPrompt prompt = Sampling.checked(() -> ChatEncoder.encode(messages, mode, false));
+        ThinkingMode encoding = mode;
+        ChatPrompt prompt = Sampling.checked(() -> ChatEncoder.encode(messages, encoding, false));
         String last = messages.getLast().role();
         if (body.flag("continue_final_message", false)) {
             if (!last.equals(ASSISTANT)) {
                 throw ApiError.bad("continue_final_message", "continue_final_message needs an assistant's message at the end.");
             }
             prompt = new ChatPrompt(prompt.parts().subList(0, prompt.parts().size() - 1)); // without its end of text
+            mode = ThinkingMode.CHAT; // whatever it thought, it has begun to speak
         } else if (last.equals(ASSISTANT) || last.equals("system")) {
             throw ApiError.bad("messages", "the last message must be the user's, a tool's or the developer's, not the "
                     + last + "'s; set continue_final_message to have an assistant's message continued.");
@@ -102,6 +101,50 @@ record ChatRequest(ChatPrompt prompt, ThinkingMode mode, boolean tools, boolean 
             messages.addFirst(ChatMessage.system(""));
         }
         messages.set(0, new ChatMessage("system", messages.getFirst().content(), null, null, tools, format));
+    }
+
+    /** The messages, the results of calls in the order of the calls, which is what the encoding goes by. */
+    private static List<ChatMessage> messages(List<Body> bodies) {
+        List<ChatMessage> messages = new ArrayList<>();
+        for (int i = 0; i < bodies.size(); ) {
+            ChatMessage message = message(bodies.get(i));
+            messages.add(message);
+            int end = ++i;
+            while (end < bodies.size() && "tool".equals(bodies.get(end).text("role", null))) {
+                end++;
+            }
+            if (message.role().equals(ASSISTANT) && !message.toolCalls().isEmpty() && end > i) {
+                messages.addAll(results(message.toolCalls(), bodies.subList(i, end)));
+                i = end;
+            }
+        }
+        return messages;
+    }
+
+    private static List<ChatMessage> results(List<ToolCall> calls, List<Body> bodies) {
+        ChatMessage[] results = new ChatMessage[calls.size()];
+        int number = 0;
+        for (Body body : bodies) {
+            String id = body.text("tool_call_id", null);
+            int place = number++;
+            for (int i = 0; id != null && i < results.length; i++) {
+                if (id.equals(calls.get(i).id())) {
+                    place = i;
+                    break;
+                }
+                place = calls.get(i).id() == null ? place : results.length;
+            }
+            if (place >= results.length || results[place] != null) {
+                throw ApiError.bad(body.path("tool_call_id"),
+                        body.path("tool_call_id") + " must name a call before it that has no result yet.");
+            }
+            results[place] = message(body);
+        }
+        if (number < results.length) {
+            throw ApiError.bad("messages", "messages has results for " + number + " of the " + results.length
+                    + " calls before them; give all of them.");
+        }
+        return List.of(results);
     }
 
     private static ChatMessage message(Body message) {

@@ -10,7 +10,6 @@ import dev.gyre.model.generate.Generation;
 
 import java.io.IOException;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -22,7 +21,7 @@ final class Choices implements AutoCloseable {
     /** How long an answer as a whole may take before it shows that it is alive. */
     private static final Duration LATE = Duration.ofSeconds(5);
 
-    private final List<TokenStream> streams = new ArrayList<>();
+    private final List<TokenStream> streams;
     private final Runnable whenClosed;
     private final LinkedBlockingQueue<Arrival> arrivals = new LinkedBlockingQueue<>();
 
@@ -48,12 +47,10 @@ final class Choices implements AutoCloseable {
     Choices(Engine engine, List<GenerationRequest> requests, Runnable whenClosed) {
         this.whenClosed = whenClosed;
         try {
-            requests.forEach(request -> streams.add(engine.submit(request)));
+            streams = engine.submit(requests);
         } catch (RejectedException e) {
-            cancel();
             throw ApiError.of(e);
         } catch (EngineException e) {
-            cancel();
             throw ApiError.of(e);
         }
     }

@@ -47,13 +47,13 @@ final class GenerateEndpoint {
             Body params = params(body, p, list);
             int[] prompt = prompts.get(p);
             answers = params.integer("n", 1, 1, ServerContext.MOST_CHOICES);
+            server.checkChoices(requests.size() + answers);
             GenerationOptions options =
                     Sampling.checked(() -> Sampling.sglang(params, server.engine(), prompt.length));
             for (int i = 0; i < answers; i++) {
                 requests.add(server.request(prompt, Sampling.choice(options, i), top));
             }
         }
-        server.checkChoices(requests.size());
         boolean stream = body.flag("stream", false);
         String id = server.requestId(body, "");
         try (Choices choices = server.begin(call, id, requests)) {
@@ -76,6 +76,10 @@ final class GenerateEndpoint {
                 prompts.add(Sampling.checked(() -> model.tokenizer().encodeWithBos(one)));
             }
         } else if (ids.isArray() && !ids.isEmpty() && ids.get(0).isArray()) {
+            if (ids.size() > ServerContext.MOST_CHOICES) {
+                throw ApiError.bad("input_ids",
+                        "input_ids must be ids, or at most " + ServerContext.MOST_CHOICES + " arrays of them.");
+            }
             for (int i = 0; i < ids.size(); i++) {
                 prompts.add(Body.ids(ids.get(i), "input_ids[" + i + "]", model.config().vocabulary()));
             }
@@ -217,8 +221,7 @@ final class GenerateEndpoint {
                 prompt += generation.promptTokens();
                 completion += generation.outputIds().length;
             }
-            call.note("prompt_tokens", prompt);
-            call.note("completion_tokens", completion);
+            server.noteUsage(call, prompt, completion);
             if (stream) {
                 call.finishEvents();
             } else {

@@ -71,7 +71,7 @@ final class Sampling {
                 Math.max(topK, 0),
                 body.number("top_p", fields.topP(), Double.MIN_VALUE, 1),
                 body.number("min_p", 0, 0, 1),
-                body.number("repetition_penalty", 1, Double.MIN_VALUE, 100),
+                body.number("repetition_penalty", 1, 0.01, 100),
                 body.number("frequency_penalty", 0, -fields.penalty(), fields.penalty()),
                 body.number("presence_penalty", 0, -fields.penalty(), fields.penalty()),
                 body.whole(fields.seed(), ThreadLocalRandom.current().nextLong(), Long.MIN_VALUE, Long.MAX_VALUE),

@@ -70,6 +70,11 @@ final class ServerContext {
         return choices;
     }
 
+    /** Whether no answer is being generated or sent. */
+    boolean isIdle() {
+        return underWay.isEmpty();
+    }
+
     /** Gives requests up: the one of this name, or all of them where it is null. */
     void abort(String id) {
         underWay.forEach((name, choices) -> {
@@ -80,7 +85,11 @@ final class ServerContext {
     }
 
     void noteUsage(Call call, ObjectNode usage) {
-        call.note("prompt_tokens", usage.get("prompt_tokens").intValue());
-        call.note("completion_tokens", usage.get("completion_tokens").intValue());
+        noteUsage(call, usage.get("prompt_tokens").intValue(), usage.get("completion_tokens").intValue());
+    }
+
+    void noteUsage(Call call, int promptTokens, int completionTokens) {
+        call.note("prompt_tokens", promptTokens);
+        call.note("completion_tokens", completionTokens);
     }
 }

@@ -12,7 +12,6 @@ import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.LongAdder;
 import java.util.function.ToDoubleFunction;
 
 /** What {@code /metrics} shows, for Prometheus: SGLang's names with {@code gyre_} before them. */
@@ -22,8 +21,6 @@ public final class ServerMetrics implements EngineListener {
 
     private final PrometheusMeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
     private volatile boolean watching;
-    private final LongAdder prompt = new LongAdder();
-    private final LongAdder cached = new LongAdder();
     private final Tags tags;
     private final Counter promptTokens;
     private final Counter cachedTokens;
@@ -81,7 +78,7 @@ public final class ServerMetrics implements EngineListener {
         gauge("gyre.max.total.num.tokens", "tokens that the caches hold", engine, EngineStats::tokens);
         gauge("gyre.evicted.pages", "pages of 64 tokens that were given up", engine, EngineStats::evictedPages);
         gauge("gyre.gen.throughput", "tokens generated per second, lately", engine, EngineStats::tokensPerSecond);
-        Gauge.builder("gyre.cache.hit.rate", this, metrics -> metrics.cached.sum() / Math.max(1.0, metrics.prompt.sum()))
+        Gauge.builder("gyre.cache.hit.rate", () -> cachedTokens.count() / Math.max(1, promptTokens.count()))
                 .description("the share of all prompts' tokens that was in the cache")
                 .tags(tags)
                 .register(registry);
@@ -106,8 +103,6 @@ public final class ServerMetrics implements EngineListener {
         }
         promptTokens.increment(promptLength);
         cachedTokens.increment(found);
-        prompt.add(promptLength);
-        cached.add(found);
         queued.record(nanos(secondsQueued), TimeUnit.NANOSECONDS);
     }
 

@@ -26,14 +26,17 @@ public record ServerOptions(
         int maxBodyBytes,
         Duration requestTimeout,
         boolean accessLog) {
+    private static final int MOST_BODY = 1 << 30;
+
     /** Checks the ranges. */
     public ServerOptions {
         corsOrigins = List.copyOf(corsOrigins);
         if (port < 0 || port > 65535) {
             throw EngineException.usage("--port must be from 0 to 65535, not " + port + ".");
         }
-        if (maxBodyBytes < 1) {
-            throw EngineException.usage("--max-body-bytes must be at least 1, not " + maxBodyBytes + ".");
+        if (maxBodyBytes < 1 || maxBodyBytes > MOST_BODY) {
+            throw EngineException.usage(
+                    "--max-body-bytes must be from 1 to " + MOST_BODY + ", not " + maxBodyBytes + ".");
         }
         if (apiKey != null && !apiKey.matches("[!-~]+")) {
             throw EngineException.usage("--api-key must be made of visible ASCII characters.");

@@ -17,12 +17,20 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 /** All endpoints but the chat, with the embedded model. */
 class ApiServerTest {
@@ -166,9 +174,7 @@ class ApiServerTest {
         });
         Throwable[] failure = new Throwable[1];
         thread.setUncaughtExceptionHandler((t, e) -> failure[0] = e);
-        while (server.engine.stats().running() == 0) {
-            Thread.sleep(1);
-        }
+        server.awaitRunning();
         Reply twice = server.post("/generate", "{\"text\":\"x\",\"rid\":\"long\"}");
         assertEquals(400, twice.status());
         assertEquals(200, server.post("/abort_request", "{\"rid\":\"other\"}").status());
@@ -271,6 +277,56 @@ class ApiServerTest {
         assertEquals("", reply.body());
     }
 
+    /** What a browser sends for a page of another site, and for a name that leads here and is not ours. */
+    @Test
+    void otherSitesHaveNoBusinessHere() throws IOException {
+        HttpRequest.Builder post = server.request("/flush_cache").POST(HttpRequest.BodyPublishers.noBody());
+        assertEquals(403, server.send(post.copy().header("Origin", "https://foe.example").build()).status());
+        String own = server.server.address();
+        assertEquals(200, server.send(post.copy().header("Origin", own).build()).status());
+        for (String[] host : new String[][] {{"foe.example", "403"}, {"localhost:1", "200"}, {"127.0.0.1", "200"}, {"[::1]", "200"}}) {
+            assertEquals("HTTP/1.1 " + host[1], raw("GET /v1/models HTTP/1.1\r\nHost: " + host[0] + "\r\n").substring(0, 12));
+        }
+    }
+
+    /** Names of other spellings do not lead past the key. */
+    @Test
+    void pathsOfOtherSpellings() throws IOException {
+        for (String path : new String[] {"//v1/models", "/v1/models/", "/%76%31/nothing", "/V1/models", "/v1/models/../x", "/;"}) {
+            assertTrue(raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n").startsWith("HTTP/1.1 404"), path);
+        }
+    }
+
+    private static String raw(String head) throws IOException {
+        URI address = URI.create(server.server.address());
+        try (Socket socket = new Socket(address.getHost(), address.getPort())) {
+            socket.getOutputStream().write((head + "Connection: close\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        }
+    }
+
+    /** Texts that were generated and are not yet read when the server is told to end. */
+    @Test
+    void slowReadersHaveTheirTime() throws Exception {
+        EngineOptions options = EngineOptions.defaults().withModel(ModelOptions.defaults().withContextLength(1024));
+        String body = "{\"text\":\"x\",\"stream\":true,\"return_logprob\":true,\"top_logprobs_num\":20,"
+                + "\"sampling_params\":{\"max_new_tokens\":120,\"ignore_eos\":true}}";
+        try (TestServer slow = new TestServer(options); Socket socket = new Socket()) {
+            URI address = URI.create(slow.server.address());
+            socket.setReceiveBufferSize(4096);
+            socket.connect(new InetSocketAddress(address.getHost(), address.getPort()));
+            socket.getOutputStream().write(("POST /generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                    + "Content-Type: application/json\r\nContent-Length: " + body.length() + "\r\n\r\n" + body)
+                    .getBytes(StandardCharsets.US_ASCII));
+            slow.awaitRunning();
+            assertTrue(slow.engine.drain(Duration.ofSeconds(60)));
+            assertFalse(slow.server.drain(Duration.ofMillis(50)), "nothing was left to send: the test shows nothing");
+            String answer = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            assertTrue(answer.contains("data: [DONE]"), "cut after " + answer.length() + " characters");
+            assertTrue(slow.server.drain(Duration.ofSeconds(10)));
+        }
+    }
+
     @Test
     void keys() {
         ServerOptions options = new ServerOptions(
@@ -287,10 +343,12 @@ class ApiServerTest {
             // friends may ask, whatever the method; others are told nothing
             HttpRequest.Builder preflight = guarded.request("/v1/models")
                     .method("OPTIONS", HttpRequest.BodyPublishers.noBody())
+                    .header("Access-Control-Request-Headers", "authorization,x-stainless-lang")
                     .header("Access-Control-Request-Method", "GET");
             Reply friend = guarded.send(preflight.copy().header("Origin", "https://friend.example").build());
             assertEquals(204, friend.status());
             assertEquals("https://friend.example", friend.header("Access-Control-Allow-Origin"));
+            assertEquals("authorization,x-stainless-lang", friend.header("Access-Control-Allow-Headers"));
             assertNull(guarded.send(preflight.copy().header("Origin", "https://foe.example").build())
                     .header("Access-Control-Allow-Origin"));
             // the deadline of 0.2 s
@@ -317,11 +375,9 @@ class ApiServerTest {
             URI address = URI.create(patient.server.address());
             String body = "{\"prompt\":\"x\",\"max_tokens\":8000,\"ignore_eos\":true}";
             try (Socket socket = new Socket(address.getHost(), address.getPort())) {
-                socket.getOutputStream().write(("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                socket.getOutputStream().write(("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                         + "Content-Length: " + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.US_ASCII));
-                while (patient.engine.stats().running() == 0) {
-                    Thread.sleep(1);
-                }
+                patient.awaitRunning();
             }
             long start = System.nanoTime();
             patient.assertNothingHeld();
@@ -337,12 +393,21 @@ class ApiServerTest {
                 .withMaxRunning(1)
                 .withMaxQueued(1);
         try (TestServer busy = new TestServer(small)) {
-            String body = "{\"prompt\":[\"a\",\"b\",\"c\",\"d\",\"e\"],\"max_tokens\":900,\"ignore_eos\":true}";
-            Reply refused = busy.post("/v1/completions", body);
+            Reply never = busy.post("/v1/completions", "{\"prompt\":[\"a\",\"b\"],\"max_tokens\":900,\"ignore_eos\":true}");
+            assertEquals(400, never.status(), never.body()); // two at once, where one can wait
+            String body = "{\"prompt\":\"a\",\"max_tokens\":900,\"ignore_eos\":true}";
+            List<Reply> replies = new ArrayList<>();
+            try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+                List<Callable<Reply>> calls = Collections.nCopies(6, () -> busy.post("/v1/completions", body));
+                for (Future<Reply> reply : threads.invokeAll(calls)) {
+                    replies.add(reply.get());
+                }
+            }
+            Reply refused = replies.stream().filter(reply -> reply.status() != 200).findAny().orElseThrow();
             assertEquals(429, refused.status(), refused.body());
             assertTrue(Integer.parseInt(refused.header("Retry-After")) >= 1);
             assertEquals("rate_limit_error", refused.json().get("error").get("type").textValue());
-            busy.assertNothingHeld(); // those that were taken were given up with the others
+            busy.assertNothingHeld();
         }
     }
 }

@@ -248,6 +248,25 @@ class ChatEndpointTest {
         assertTrue(refused.json().get("error").get("message").textValue().startsWith("the last message must be"));
     }
 
+    /** What is continued is speech, also in thinking mode. */
+    @Test
+    void anAnswerIsContinuedInThinkingMode() {
+        String body = "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\","
+                + "\"reasoning_content\":\"Hm.\"}],\"continue_final_message\":true,\"temperature\":0,"
+                + "\"chat_template_kwargs\":{\"thinking\":true}}";
+        JsonNode message = server.post(PATH, body).ok().get("choices").get(0).get("message");
+        assertEquals(whole(), message.get("content").textValue());
+        assertNull(message.get("reasoning_content"));
+    }
+
+    @Test
+    void thoughtsAsTextAndCallsAllTheSame() {
+        JsonNode message = choice("\"temperature\":0,\"separate_reasoning\":false,"
+                + "\"chat_template_kwargs\":{\"thinking\":true}," + TOOLS).get("message");
+        assertEquals("Let me think.</think>I will look it up.", message.get("content").textValue());
+        assertEquals(2, message.get("tool_calls").size());
+    }
+
     @Test
     void aSchemaIsToldToTheModel() {
         JsonNode answer = answer("\"max_tokens\":1,\"response_format\":{\"type\":\"json_schema\",\"json_schema\":"

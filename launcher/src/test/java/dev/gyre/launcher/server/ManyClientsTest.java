@@ -226,7 +226,7 @@ class ManyClientsTest {
 
     private static void write(Socket socket, String body, int count) throws IOException {
         OutputStream out = socket.getOutputStream();
-        out.write(("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+        out.write(("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
                 + body.length() + "\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
         out.write(body.getBytes(StandardCharsets.US_ASCII), 0, count);
         out.flush();

@@ -107,6 +107,14 @@ final class TestServer implements AutoCloseable {
         return events;
     }
 
+    /** Waits until something runs. */
+    void awaitRunning() throws InterruptedException {
+        for (int i = 0; i < 10_000 && engine.stats().running() == 0; i++) {
+            Thread.sleep(1);
+        }
+        assertEquals(1, engine.stats().running());
+    }
+
     /** Waits until nothing runs; no page may then be held. */
     void assertNothingHeld() throws InterruptedException {
         for (int i = 0; i < 3000 && (engine.stats().running() > 0 || engine.stats().queued() > 0); i++) {

@@ -1,7 +1,11 @@
 package dev.gyre.model.chat;
 
+import dev.gyre.model.tokenizer.Tokenizer;
+
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Takes apart what the model generates, while it comes: thinking, text and calls of functions. However the text is cut
@@ -62,6 +66,19 @@ public final class ChatParser {
     public ChatParser(ThinkingMode mode, boolean tools) {
         this.mode = mode;
         this.tools = tools;
+    }
+
+    /** Control tokens that must appear in the text of an answer for it to be taken apart, where the tokenizer has them. */
+    public static Set<Integer> markers(Tokenizer tokenizer, ThinkingMode mode, boolean tools) {
+        Set<Integer> ids = new HashSet<>();
+        if (mode == ThinkingMode.THINKING) {
+            tokenizer.id(ChatTemplate.THINK).ifPresent(ids::add);
+            tokenizer.id(ChatTemplate.END_THINK).ifPresent(ids::add);
+        }
+        if (tools) {
+            tokenizer.id(ChatTemplate.DSML).ifPresent(ids::add);
+        }
+        return ids;
     }
 
     /** Takes the whole of an answer apart. */

@@ -13,6 +13,7 @@ final class ChatTemplate {
     static final String THINK = "<think>";
     static final String END_THINK = "</think>";
 
+    static final String DSML = "｜DSML｜";
     static final String CALLS = "<｜DSML｜function_calls>";
     static final String END_CALLS = "</｜DSML｜function_calls>";
     /** The function's name and {@link #END_CALL_TAG} follow. */

@@ -1,5 +1,6 @@
 package dev.gyre.model.engine;
 
+import com.sun.management.OperatingSystemMXBean;
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.model.Model;
@@ -9,7 +10,9 @@ import dev.gyre.model.generate.ModelRunner;
 
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
 /**
@@ -33,6 +36,7 @@ public final class Engine implements AutoCloseable {
     private final RequestQueue queue;
     private final Scheduler scheduler;
     private final Thread thread;
+    private final AtomicBoolean closed = new AtomicBoolean();
 
     private Engine(EngineOptions options, EngineListener listener) {
         this.options = options;
@@ -52,7 +56,7 @@ public final class Engine implements AutoCloseable {
         if (options.maxTotalTokens() > 0) {
             return options.maxTotalTokens();
         }
-        long memory = ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean bean
+        long memory = ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean bean
                 ? bean.getTotalMemorySize()
                 : Runtime.getRuntime().maxMemory();
         long bytes = KvCache.bytesPerToken(model.config().layers(), model.cacheShape(), model.cacheDtype());
@@ -83,6 +87,21 @@ public final class Engine implements AutoCloseable {
      * @throws RejectedException where the queue is full or the engine is stopping
      */
     public TokenStream submit(GenerationRequest request) {
+        return submit(List.of(request)).getFirst();
+    }
+
+    /** Begins all of these requests, or none of them; as {@link #submit(GenerationRequest)}. */
+    public List<TokenStream> submit(List<GenerationRequest> requests) {
+        if (requests.size() > options.maxQueued()) {
+            throw EngineException.usage(requests.size() + " texts were asked for at once and the queue has room for "
+                    + options.maxQueued() + "; ask for fewer.");
+        }
+        List<Job> jobs = requests.stream().map(this::job).toList();
+        queue.add(jobs, options.maxRunning());
+        return jobs.stream().map(job -> job.stream).toList();
+    }
+
+    private Job job(GenerationRequest request) {
         int[] prompt = request.prompt();
         int vocabulary = model.config().vocabulary();
         for (int token : prompt) {
@@ -95,14 +114,13 @@ public final class Engine implements AutoCloseable {
             throw EngineException.usage("the prompt of " + prompt.length + " tokens is longer than the context of "
                     + model.contextLength() + "; shorten it.");
         }
-        TokenStream stream = new TokenStream(queue::wake);
-        Job job = new Job(model, request, stream);
+        Job job = new Job(model, request, new TokenStream(queue::wake));
         if (!scheduler.fits(job.mostTokens)) {
-            throw EngineException.usage("prompt and answer may come to " + job.mostTokens + " tokens and the caches hold "
-                    + scheduler.stats().tokens() + "; ask for fewer, or raise --max-total-tokens.");
+            throw EngineException.usage("prompt and answer may come to " + job.mostTokens
+                    + " tokens and the caches hold " + scheduler.stats().tokens()
+                    + "; ask for fewer, or raise --max-total-tokens.");
         }
-        queue.add(job, options.maxRunning());
-        return stream;
+        return job;
     }
 
     /**
@@ -189,9 +207,7 @@ public final class Engine implements AutoCloseable {
     /** Ends at once: what still runs or waits fails. */
     @Override
     public void close() {
-        for (Job job : queue.close()) {
-            job.stream.add(new StreamEvent.Failed(StreamEvent.Cause.STOPPED, "the engine was stopped before the text began."));
-        }
+        queue.stop();
         boolean interrupted = false;
         while (thread.isAlive()) {
             try {
@@ -200,8 +216,10 @@ public final class Engine implements AutoCloseable {
                 interrupted = true;
             }
         }
-        runner.close();
-        model.close();
+        if (!closed.getAndSet(true)) {
+            runner.close();
+            model.close();
+        }
         if (interrupted) {
             Thread.currentThread().interrupt();
         }

@@ -21,15 +21,16 @@ final class RequestQueue {
         this.most = most;
     }
 
-    synchronized void add(Job job, int maxRunning) {
+    /** Adds all of them or none. */
+    synchronized void add(List<Job> more, int maxRunning) {
         if (closed || draining) {
             throw RejectedException.isStopping();
         }
-        if (jobs.size() >= most) {
-            double seconds = (jobs.size() + 1) * secondsOfOne / maxRunning;
+        if (jobs.size() + more.size() > most) {
+            double seconds = (jobs.size() + more.size()) * secondsOfOne / maxRunning;
             throw RejectedException.full(jobs.size(), (int) Math.clamp(Math.ceil(seconds), 1, 60));
         }
-        jobs.add(job);
+        jobs.addAll(more);
         idle = false;
         wake();
     }
@@ -115,13 +116,18 @@ final class RequestQueue {
         return true;
     }
 
-    /** Ends the scheduler; those that still wait are returned. */
-    synchronized List<Job> close() {
-        closed = true;
+    /** Has the scheduler end. */
+    synchronized void stop() {
         draining = true;
-        List<Job> left = new ArrayList<>(jobs);
-        jobs.clear();
+        closed = true;
         wake();
+    }
+
+    /** Takes nothing more; those that still wait are returned. */
+    synchronized List<Job> close() {
+        stop();
+        List<Job> left = List.copyOf(jobs);
+        jobs.clear();
         return left;
     }
 

@@ -33,7 +33,6 @@ final class Scheduler {
     private final EngineListener listener;
     private final int maxRunning;
     private final int chunk;
-    private final boolean sharing;
     private final List<Job> running = new ArrayList<>();
     private volatile int runningCount;
     private final TokenRate rate = new TokenRate();
@@ -46,30 +45,41 @@ final class Scheduler {
         prefixes = new PrefixCache(runner.cache(), options.prefixCache());
         maxRunning = options.maxRunning();
         chunk = options.model().prefillChunk();
-        sharing = options.prefixCache();
     }
 
     /** Works until the queue says that it is over. */
     void run() {
-        while (queue.awaitWork(running.isEmpty())) {
-            try {
-                queue.tasks().forEach(Runnable::run);
-                long now = System.nanoTime();
-                queue.removeIf(job -> gaveUp(job, now));
-                running.removeIf(job -> gaveUp(job, now));
-                admit();
-                prefill();
-                decode();
-            } catch (RuntimeException | Error e) {
-                fail(running, StreamEvent.Cause.BROKEN, sentence(e));
-                running.clear();
+        try {
+            while (queue.awaitWork(running.isEmpty())) {
+                round();
+                runningCount = running.size();
             }
-            runningCount = running.size();
+        } finally { // whatever happened: nobody may wait for what will not come
+            queue.tasks().forEach(Runnable::run);
+            running.addAll(queue.close());
+            for (Job job : running) {
+                job.stream.add(new StreamEvent.Failed(
+                        StreamEvent.Cause.STOPPED, "the engine was stopped before the text was complete."));
+                giveBack(job, false);
+            }
+            running.clear();
+            runningCount = 0;
         }
-        queue.tasks().forEach(Runnable::run); // someone waits for them
-        fail(running, StreamEvent.Cause.STOPPED, "the engine was stopped before the text was complete.");
-        running.clear();
-        runningCount = 0;
+    }
+
+    private void round() {
+        try {
+            queue.tasks().forEach(Runnable::run);
+            long now = System.nanoTime();
+            queue.removeIf(job -> gaveUp(job, now));
+            running.removeIf(job -> gaveUp(job, now));
+            admit();
+            prefill();
+            decode();
+        } catch (RuntimeException | Error e) {
+            fail(running, StreamEvent.Cause.BROKEN, sentence(e));
+            running.clear();
+        }
     }
 
     private static String sentence(Throwable e) {
@@ -84,7 +94,7 @@ final class Scheduler {
                 return;
             }
             int limit = job.promptLength() - 1; // the last token's logits are wanted, so it must run
-            if (!sharing || !isBeingComputed(job, limit)) {
+            if (!prefixes.isEnabled() || !isBeingComputed(job, limit)) {
                 job.claim = prefixes.claim(job.tokens(), limit, job.mostTokens);
                 if (job.claim == null) {
                     return; // those behind it do not overtake: it would wait forever
