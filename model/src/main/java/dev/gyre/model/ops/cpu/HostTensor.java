@@ -30,6 +30,14 @@ public record HostTensor(float[] data, int offset, int stride, int capacity, int
         return new HostTensor(data, offset + from, stride, capacity, count);
     }
 
+    /** A view of some rows. */
+    HostTensor rows(int from, int count) {
+        if (from < 0 || count < 0 || from + count > capacity) {
+            throw new IndexOutOfBoundsException("rows " + from + " + " + count + " of " + capacity);
+        }
+        return new HostTensor(data, row(from), stride, count, columns);
+    }
+
     /** Where a row begins in {@link #data}. */
     public int row(int row) {
         return offset + row * stride;

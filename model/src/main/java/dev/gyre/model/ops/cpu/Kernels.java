@@ -22,6 +22,9 @@ public interface Kernels {
     /** {@code out = x weight^T}. */
     void linear(int rows, HostTensor x, Weight weight, HostTensor out);
 
+    /** All of these products. */
+    void linear(LinearGroups groups);
+
     /** {@code out = [q_nope W_UK | q_rope]} by heads. */
     void absorb(int rows, HostTensor q, Weight kvB, MlaShape shape, HostTensor out);
 

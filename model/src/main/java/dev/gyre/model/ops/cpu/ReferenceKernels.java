@@ -25,6 +25,15 @@ public final class ReferenceKernels implements Kernels {
     }
 
     @Override
+    public void linear(LinearGroups groups) {
+        for (int i = 0; i < groups.count(); i++) {
+            LinearGroups.Group group = groups.get(i);
+            HostTensor x = group.x.rows(group.xRow, group.rows);
+            linear(group.rows, x, group.weight, group.out.rows(group.outRow, group.rows));
+        }
+    }
+
+    @Override
     public void absorb(int rows, HostTensor q, Weight kvB, MlaShape shape, HostTensor out) {
         int query = shape.nope() + shape.rope();
         int width = shape.latent() + shape.rope();

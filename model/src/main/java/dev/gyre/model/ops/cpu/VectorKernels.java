@@ -54,13 +54,28 @@ public final class VectorKernels implements Kernels {
 
     @Override
     public void linear(int rows, HostTensor x, Weight weight, HostTensor out) {
-        linear.start(rows, x, weight, out, 1, weight.rows(), weight.rows(), 0);
+        linear.clear();
+        linear.add(rows, x, 0, weight, out, 0, 1, weight.rows(), weight.rows(), 0);
+        linear.run();
+    }
+
+    @Override
+    public void linear(LinearGroups groups) {
+        linear.clear();
+        for (int i = 0; i < groups.count(); i++) {
+            LinearGroups.Group one = groups.get(i);
+            int outputs = one.weight.rows();
+            linear.add(one.rows, one.x, one.xRow, one.weight, one.out, one.outRow, 1, outputs, outputs, 0);
+        }
+        linear.run();
     }
 
     /** For every head the rows of W_UV times that head's latent. */
     @Override
     public void expand(int rows, HostTensor x, Weight kvB, MlaShape shape, HostTensor out) {
-        linear.start(rows, x, kvB, out, shape.heads(), shape.nope() + shape.value(), shape.value(), shape.nope());
+        linear.clear();
+        linear.add(rows, x, 0, kvB, out, 0, shape.heads(), shape.nope() + shape.value(), shape.value(), shape.nope());
+        linear.run();
     }
 
     @Override
@@ -77,11 +92,13 @@ public final class VectorKernels implements Kernels {
      * {@code out = x w^T}, or one such product for every head: then a head has {@code headRows} rows in the weight, of
      * which those from {@code skip} on are used, and its own columns in x and out.
      */
-    private final class Linear implements WorkerPool.Task {
+    private static final class Product {
         private int rows;
         private HostTensor x;
+        private int input;
         private Weight weight;
         private HostTensor out;
+        private int output;
         private int headRows;
         private int outputs;
         private int skip;
@@ -89,48 +106,89 @@ public final class VectorKernels implements Kernels {
         private boolean decodeFirst;
         private boolean scalesMove;
         private int taskRows;
+        /** How many tasks there are in this product and those before it. */
+        private int endTask;
+    }
 
-        void start(
-                int rows, HostTensor x, Weight weight, HostTensor out, int heads, int headRows, int outputs, int skip) {
-            this.rows = rows;
-            this.x = x;
-            this.weight = weight;
-            this.out = out;
-            this.headRows = headRows;
-            this.outputs = outputs;
-            this.skip = skip;
-            scalesMove = VectorRows.scalesCanMove(weight);
+    /** Products that are computed together: a task is a block of weight rows of one of them. */
+    private final class Linear implements WorkerPool.Task {
+        private Product[] products = {new Product()};
+        private int count;
+
+        void clear() {
+            count = 0;
+        }
+
+        void add(int rows, HostTensor x, int xRow, Weight weight, HostTensor out, int outRow, int heads, int headRows,
+                int outputs, int skip) {
+            if (count == products.length) {
+                products = Arrays.copyOf(products, count * 2);
+                Arrays.setAll(products, i -> i < count ? products[i] : new Product());
+            }
+            Product product = products[count];
+            product.rows = rows;
+            product.x = x;
+            product.input = xRow * x.stride();
+            product.weight = weight;
+            product.out = out;
+            product.output = outRow * out.stride();
+            product.headRows = headRows;
+            product.outputs = outputs;
+            product.skip = skip;
+            product.scalesMove = VectorRows.scalesCanMove(weight);
             boolean inRegisters =
-                    weight.dtype() == DType.BF16 || scalesMove && Lanes.BYTES.length() == Lanes.COUNT;
-            decodeFirst = rows >= MANY || !inRegisters;
-            taskRows = decodeFirst ? ROWS : REGISTER_ROWS;
-            blocks = Math.ceilDiv(outputs, taskRows);
-            if (decodeFirst) {
+                    weight.dtype() == DType.BF16 || product.scalesMove && Lanes.BYTES.length() == Lanes.COUNT;
+            product.decodeFirst = rows >= MANY || !inRegisters;
+            product.taskRows = product.decodeFirst ? ROWS : REGISTER_ROWS;
+            product.blocks = Math.ceilDiv(outputs, product.taskRows);
+            if (product.decodeFirst) {
                 reserve(Math.multiplyExact(ROWS, weight.columns()));
             }
-            pool.run(Math.multiplyExact(heads, blocks), this);
+            int before = count == 0 ? 0 : products[count - 1].endTask;
+            product.endTask = Math.addExact(before, Math.multiplyExact(heads, product.blocks));
+            count++;
+        }
+
+        void run() {
+            pool.run(products[count - 1].endTask, this);
         }
 
         @Override
         public void run(int index, int worker) {
-            int head = index / blocks;
-            int first = index % blocks * taskRows;
-            int weightRow = head * headRows + skip + first;
-            int endRow = weightRow + Math.min(taskRows, outputs - first);
-            int input = head * weight.columns();
-            int output = head * outputs + first;
+            int low = 0;
+            for (int high = count - 1; low < high; ) { // the first product whose end lies behind the task
+                int middle = (low + high) >>> 1;
+                if (products[middle].endTask > index) {
+                    high = middle;
+                } else {
+                    low = middle + 1;
+                }
+            }
+            run(products[low], low == 0 ? index : index - products[low - 1].endTask, worker);
+        }
+
+        private void run(Product product, int task, int worker) {
+            int head = task / product.blocks;
+            int first = task % product.blocks * product.taskRows;
+            int weightRow = head * product.headRows + product.skip + first;
+            int endRow = weightRow + Math.min(product.taskRows, product.outputs - first);
+            int input = product.input + head * product.weight.columns();
+            int output = product.output + head * product.outputs + first;
             while (weightRow < endRow) {
-                int count = Math.min(endRow, weight.endOfScales(weightRow)) - weightRow;
-                multiply(weightRow, count, input, output, worker);
-                weightRow += count;
-                output += count;
+                int rows = Math.min(endRow, product.weight.endOfScales(weightRow)) - weightRow;
+                multiply(product, weightRow, rows, input, output, worker);
+                weightRow += rows;
+                output += rows;
             }
         }
 
         /** Some rows that share their scales. */
-        private void multiply(int weightRow, int count, int input, int output, int worker) {
-            if (!decodeFirst) {
-                for (int row = 0; row < rows; row++) {
+        private void multiply(Product product, int weightRow, int count, int input, int output, int worker) {
+            Weight weight = product.weight;
+            HostTensor x = product.x;
+            HostTensor out = product.out;
+            if (!product.decodeFirst) {
+                for (int row = 0; row < product.rows; row++) {
                     int to = out.row(row) + output;
                     dots[worker].one(x.data(), x.row(row) + input, weight, weightRow, count, out.data(), to);
                 }
@@ -138,13 +196,14 @@ public final class VectorKernels implements Kernels {
             }
             float[] block = scratch[worker];
             for (int i = 0; i < count; i++) {
-                if (scalesMove) {
+                if (product.scalesMove) {
                     VectorRows.decodeCodes(weight, weightRow + i, block, i * weight.columns());
                 } else {
                     VectorRows.decode(weight, weightRow + i, 0, weight.columns(), block, i * weight.columns());
                 }
             }
-            dots[worker].many(rows, x, input, weight, scalesMove, weightRow, block, count, out, output);
+            dots[worker].many(
+                    product.rows, x, input, weight, product.scalesMove, weightRow, block, count, out, output);
         }
     }
 
