@@ -23,10 +23,16 @@ final class ServeFlags {
     @Option(names = "--port", paramLabel = "N", description = "0 for any that is free (default: 30000)")
     private int port = 30000;
 
-    @Option(names = "--served-model-name", paramLabel = "NAME", description = "what clients call the model (default: its folder)")
+    @Option(
+            names = "--served-model-name",
+            paramLabel = "NAME",
+            description = "what clients call the model (default: its folder)")
     private String modelName;
 
-    @Option(names = "--api-key", paramLabel = "KEY", description = "clients must send it as a bearer token (default: none)")
+    @Option(
+            names = "--api-key",
+            paramLabel = "KEY",
+            description = "clients must send it as a bearer token (default: none)")
     private String apiKey;
 
     @Option(
@@ -105,7 +111,8 @@ final class ServeFlags {
 
     private static double seconds(String option, double value) {
         if (!(value >= 0 && value <= MOST_SECONDS)) {
-            throw EngineException.usage(option + " must be from 0 to " + (long) MOST_SECONDS + " seconds, not " + value + ".");
+            throw EngineException.usage(
+                    option + " must be from 0 to " + (long) MOST_SECONDS + " seconds, not " + value + ".");
         }
         return value;
     }

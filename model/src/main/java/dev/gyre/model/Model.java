@@ -224,8 +224,8 @@ public final class Model implements AutoCloseable {
         long pages = Math.multiplyExact((long) sequences, (long) Math.ceilDiv(tokens, PageTable.PAGE));
         long slots = Math.multiplyExact(pages, (long) PageTable.PAGE);
         if (slots > Integer.MAX_VALUE - PageTable.PAGE) {
-            throw new EngineException("caches for " + sequences + " sequences of " + tokens + " tokens are more than the "
-                    + Integer.MAX_VALUE + " tokens that an engine can number; ask for fewer.");
+            throw new EngineException("caches for " + sequences + " sequences of " + tokens
+                    + " tokens are more than the " + Integer.MAX_VALUE + " tokens that an engine can number; ask for fewer.");
         }
         KvCache cache = new KvCache(config.layers(), cacheShape(), cacheDtype(), (int) slots);
         return new ModelRunner(decoder, cache, options.prefillChunk(), contextLength());

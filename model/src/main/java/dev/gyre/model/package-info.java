@@ -1,7 +1,9 @@
 /**
- * A model and everything around it: {@link dev.gyre.model.Model} opens a folder and runs it, {@link dev.gyre.model.engine.Engine} serves many callers with it. Sub-packages, each using
- * only those before it: {@code config} (config.json as records), {@code checkpoint} (weights), {@code tokenizer},
- * {@code ops} (the operations interface and the CPU's implementation), {@code layers} (the model, written once against
- * {@code ops}), {@code arch} (architectures by name), {@code generate} (sequences, sampling, generation).
+ * A model and everything around it: {@link dev.gyre.model.Model} opens a folder and runs it,
+ * {@link dev.gyre.model.engine.Engine} serves many callers with it. Sub-packages, each using only those before it:
+ * {@code config} (config.json as records), {@code checkpoint} (weights), {@code tokenizer}, {@code chat} (prompts and
+ * answers of conversations), {@code ops} (the operations interface and the CPU's implementation), {@code layers} (the
+ * model, written once against {@code ops}), {@code arch} (architectures by name), {@code generate} (sequences, sampling,
+ * generation), {@code engine} (one model for many callers).
  */
 package dev.gyre.model;

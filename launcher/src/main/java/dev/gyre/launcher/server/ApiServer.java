@@ -41,6 +41,7 @@ public final class ApiServer implements AutoCloseable {
     private static final Set<String> OPEN =
             Set.of("/", "/page.css", "/page.js", "/favicon.ico", "/health", "/health_generate", "/metrics");
 
+    private static final String BEARER = "Bearer ";
     private static final Pattern LOCAL_NAMES =
             Pattern.compile("(?i)localhost|127(\\.\\d+){3}|\\[::1\\]|\\[0(:0){6}:1\\]");
 
@@ -87,8 +88,8 @@ public final class ApiServer implements AutoCloseable {
             server.http.start();
             return server;
         } catch (IOException e) {
-            throw new EngineException("cannot listen at " + options.host() + ":" + options.port() + ": " + e.getMessage()
-                    + "; choose another --host or --port.", e);
+            throw new EngineException("cannot listen at " + options.host() + ":" + options.port() + ": "
+                    + e.getMessage() + "; choose another --host or --port.", e);
         }
     }
 
@@ -157,7 +158,8 @@ public final class ApiServer implements AutoCloseable {
         } catch (IOException e) {
             call.note("error", "the client is gone");
         } finally {
-            log.write(call, exchange.getRemoteAddress().getAddress().getHostAddress(), (System.nanoTime() - start) * 1e-9);
+            String remote = exchange.getRemoteAddress().getAddress().getHostAddress();
+            log.write(call, remote, (System.nanoTime() - start) * 1e-9);
         }
     }
 
@@ -230,10 +232,12 @@ public final class ApiServer implements AutoCloseable {
             return;
         }
         String header = call.header("Authorization");
-        String given = header != null && header.regionMatches(true, 0, "Bearer ", 0, 7) ? header.substring(7).strip() : "";
+        boolean bearer = header != null && header.regionMatches(true, 0, BEARER, 0, BEARER.length());
+        String given = bearer ? header.substring(BEARER.length()).strip() : "";
         if (!MessageDigest.isEqual(keyDigest, digest(given))) {
             call.setHeader("WWW-Authenticate", "Bearer");
-            throw ApiError.of(401, "invalid_api_key", "the API key is missing or wrong; send it as Authorization: Bearer KEY.");
+            throw ApiError.of(401, "invalid_api_key",
+                    "the API key is missing or wrong; send it as Authorization: Bearer KEY.");
         }
     }
 
@@ -251,7 +255,7 @@ public final class ApiServer implements AutoCloseable {
         return "http://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + http.getAddress().getPort();
     }
 
-    /** Waits until all texts that were generated are sent; false where that took longer. Does not refuse new requests. */
+    /** Waits until all texts that were generated are sent; false where that took longer. Refuses no new requests. */
     public boolean drain(Duration most) throws InterruptedException {
         long end = System.nanoTime() + most.toNanos();
         while (!context.isIdle()) {

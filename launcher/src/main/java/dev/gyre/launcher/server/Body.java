@@ -28,9 +28,11 @@ final class Body {
         try {
             node = MAPPER.readTree(bytes);
         } catch (JsonProcessingException e) {
-            throw ApiError.bad(null, "the body is not valid JSON: " + e.getOriginalMessage().lines().findFirst().orElse("")
-                    + (e.getLocation() == null ? "" : " (line " + e.getLocation().getLineNr() + ", column "
-                            + e.getLocation().getColumnNr() + ")") + ".");
+            String reason = e.getOriginalMessage().lines().findFirst().orElse("");
+            String where = e.getLocation() == null
+                    ? ""
+                    : " (line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr() + ")";
+            throw ApiError.bad(null, "the body is not valid JSON: " + reason + where + ".");
         } catch (IOException e) {
             throw ApiError.bad(null, "the body is not valid UTF-8: " + e.getMessage() + ".");
         }
@@ -118,7 +120,8 @@ final class Body {
         if (value == null) {
             return otherwise;
         }
-        if (!value.isIntegralNumber() || !value.canConvertToLong() || value.longValue() < least || value.longValue() > most) {
+        boolean whole = value.isIntegralNumber() && value.canConvertToLong();
+        if (!whole || value.longValue() < least || value.longValue() > most) {
             throw wrong(name, "a whole number from " + least + " to " + most);
         }
         return value.longValue();
@@ -169,8 +172,8 @@ final class Body {
         for (int i = 0; i < ids.length; i++) {
             JsonNode id = array.get(i);
             if (!id.isIntegralNumber() || !id.canConvertToInt() || id.intValue() < 0 || id.intValue() >= vocabulary) {
-                throw ApiError.bad(path, path + "[" + i + "] must be a token id from 0 to " + (vocabulary - 1) + ", not "
-                        + shorten(id.toString()) + ".");
+                throw ApiError.bad(path, path + "[" + i + "] must be a token id from 0 to " + (vocabulary - 1)
+                        + ", not " + shorten(id.toString()) + ".");
             }
             ids[i] = id.intValue();
         }

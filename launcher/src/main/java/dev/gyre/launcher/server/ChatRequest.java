@@ -33,7 +33,8 @@ record ChatRequest(ChatPrompt prompt, ThinkingMode mode, boolean tools, boolean 
         String last = messages.getLast().role();
         if (body.flag("continue_final_message", false)) {
             if (!last.equals(ASSISTANT)) {
-                throw ApiError.bad("continue_final_message", "continue_final_message needs an assistant's message at the end.");
+                throw ApiError.bad("continue_final_message",
+                        "continue_final_message needs an assistant's message at the end.");
             }
             prompt = new ChatPrompt(prompt.parts().subList(0, prompt.parts().size() - 1)); // without its end of text
             mode = ThinkingMode.CHAT; // whatever it thought, it has begun to speak
@@ -86,8 +87,8 @@ record ChatRequest(ChatPrompt prompt, ThinkingMode mode, boolean tools, boolean 
         }
         Body schema = format.object("json_schema");
         if (!type.equals("json_schema") || schema.flag("strict", false)) {
-            throw ApiError.bad("response_format", "response_format must be text, or a json_schema that is not strict: the "
-                    + "prompt asks for it, and nothing enforces it.");
+            throw ApiError.bad("response_format", "response_format must be text, or a json_schema that is not strict: "
+                    + "the prompt asks for it, and nothing enforces it.");
         }
         return schema.object("schema").node();
     }
@@ -153,7 +154,10 @@ record ChatRequest(ChatPrompt prompt, ThinkingMode mode, boolean tools, boolean 
             Body function = call.object("function");
             JsonNode arguments = function.get("arguments");
             // strings as OpenAI has it, or the object itself, which some clients send back
-            String text = arguments == null ? "{}" : arguments.isTextual() ? arguments.textValue() : arguments.toString();
+            String text = "{}";
+            if (arguments != null) {
+                text = arguments.isTextual() ? arguments.textValue() : arguments.toString();
+            }
             calls.add(new ToolCall(call.text("id", null), function.text("name"), text));
         }
         return new ChatMessage(

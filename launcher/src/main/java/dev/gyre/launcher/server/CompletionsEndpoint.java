@@ -127,7 +127,8 @@ final class CompletionsEndpoint {
         }
 
         private String echoed(int choice) {
-            return asked.echo ? server.engine().model().tokenizer().decode(prompts.get(choice / asked.answers), true) : "";
+            Model model = server.engine().model();
+            return asked.echo ? model.tokenizer().decode(prompts.get(choice / asked.answers), true) : "";
         }
 
         @Override

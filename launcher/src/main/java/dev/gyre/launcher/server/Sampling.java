@@ -30,9 +30,9 @@ final class Sampling {
     static GenerationOptions openAi(Body body, Model model, int maxTokens, Set<Integer> shown) {
         body.refuse("min_tokens", "; answers end where the model ends them");
         GenerationDefaults defaults = model.defaults();
-        boolean recommended = defaults.temperature() > 0;
-        return options(body, model, new Fields(
-                recommended ? defaults.temperature() : 1, defaults.topP(), defaults.topK(), "seed", 2), maxTokens, shown);
+        double temperature = defaults.temperature() > 0 ? defaults.temperature() : 1;
+        Fields fields = new Fields(temperature, defaults.topP(), defaults.topK(), "seed", 2);
+        return options(body, model, fields, maxTokens, shown);
     }
 
     /** SGLang's {@code sampling_params}. */
@@ -115,7 +115,8 @@ final class Sampling {
         int most = body.integer(name, 0, 1, Integer.MAX_VALUE);
         if (most > room) {
             throw ApiError.bad(body.path(name), "context_length_exceeded", body.path(name) + " is " + most
-                    + " and behind a prompt of " + promptLength + " tokens there is room for " + room + "; ask for fewer.");
+                    + " and behind a prompt of " + promptLength + " tokens there is room for " + room
+                    + "; ask for fewer.");
         }
         return most;
     }

@@ -42,7 +42,8 @@ final class ServerContext {
 
     void checkChoices(int count) {
         if (count > MOST_CHOICES) {
-            throw ApiError.bad("n", "prompts times n are " + count + "; at most " + MOST_CHOICES + " can be asked for.");
+            throw ApiError.bad(
+                    "n", "prompts times n are " + count + "; at most " + MOST_CHOICES + " can be asked for.");
         }
     }
 

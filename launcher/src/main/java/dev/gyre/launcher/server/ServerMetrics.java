@@ -71,7 +71,7 @@ public final class ServerMetrics implements EngineListener {
         watching = true;
         gauge("gyre.num.running.reqs", "requests that run", engine, EngineStats::running);
         gauge("gyre.num.queue.reqs", "requests that wait", engine, EngineStats::queued);
-        gauge("gyre.num.used.tokens", "tokens of the caches that running requests hold", engine, EngineStats::tokensInUse);
+        gauge("gyre.num.used.tokens", "tokens of the caches that requests hold", engine, EngineStats::tokensInUse);
         gauge("gyre.token.usage", "the same as a share of the caches", engine,
                 stats -> (double) stats.tokensInUse() / stats.tokens());
         gauge("gyre.kept.tokens", "tokens that are kept for requests to come", engine, EngineStats::tokensKept);

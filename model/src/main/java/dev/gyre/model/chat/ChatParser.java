@@ -68,7 +68,7 @@ public final class ChatParser {
         this.tools = tools;
     }
 
-    /** Control tokens that must appear in the text of an answer for it to be taken apart, where the tokenizer has them. */
+    /** Control tokens that the text of an answer must show for it to be taken apart, where the tokenizer has them. */
     public static Set<Integer> markers(Tokenizer tokenizer, ThinkingMode mode, boolean tools) {
         Set<Integer> ids = new HashSet<>();
         if (mode == ThinkingMode.THINKING) {

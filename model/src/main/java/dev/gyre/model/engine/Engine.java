@@ -82,8 +82,8 @@ public final class Engine implements AutoCloseable {
     /**
      * Begins a request; its answer comes through the stream.
      *
-     * @throws EngineException where it can never be answered: tokens that the model does not know, more of them than the
-     *     context or the caches hold
+     * @throws EngineException where it can never be answered: tokens that the model does not know, more of them than
+     *     the context or the caches hold
      * @throws RejectedException where the queue is full or the engine is stopping
      */
     public TokenStream submit(GenerationRequest request) {

@@ -12,4 +12,10 @@ package dev.gyre.model.engine;
  * @param tokensPerSecond generated over the last seconds
  */
 public record EngineStats(
-        int running, int queued, int tokens, int tokensInUse, int tokensKept, long evictedPages, double tokensPerSecond) {}
+        int running,
+        int queued,
+        int tokens,
+        int tokensInUse,
+        int tokensKept,
+        long evictedPages,
+        double tokensPerSecond) {}

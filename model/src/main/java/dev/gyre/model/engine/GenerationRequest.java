@@ -25,7 +25,8 @@ public record GenerationRequest(
             throw EngineException.usage("the prompt is empty; give at least one token.");
         }
         if (topLogprobs < -1 || topLogprobs > MOST_LOGPROBS) {
-            throw EngineException.usage("top_logprobs must be from 0 to " + MOST_LOGPROBS + ", not " + topLogprobs + ".");
+            throw EngineException.usage(
+                    "top_logprobs must be from 0 to " + MOST_LOGPROBS + ", not " + topLogprobs + ".");
         }
         prompt = prompt.clone();
     }

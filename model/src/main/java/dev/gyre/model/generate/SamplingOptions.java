@@ -5,7 +5,8 @@ import dev.gyre.attention.EngineException;
 import java.util.Map;
 
 /**
- * How the next token is drawn. Biases and penalties are applied first, then temperature, top-k, top-p and min-p, in this order.
+ * How the next token is drawn. Biases and penalties are applied first, then temperature, top-k, top-p and min-p, in
+ * this order.
  *
  * @param temperature 0 takes the most likely token (of equals, the lowest id)
  * @param topK only the k most likely; 0 for all

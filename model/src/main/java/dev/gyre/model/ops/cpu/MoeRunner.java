@@ -9,8 +9,8 @@ import java.util.IdentityHashMap;
 import java.util.Map;
 
 /**
- * Mixture of experts: tokens are grouped by expert, so that an expert's weights are read once a step, and all experts are
- * computed together. They are added in the order of their numbers, whatever else is in the batch, so that a token's
+ * Mixture of experts: tokens are grouped by expert, so that an expert's weights are read once a step, and all experts
+ * are computed together. They are added in the order of their numbers, whatever else is in the batch, so that a token's
  * result does not depend on it; the shared experts come last.
  */
 final class MoeRunner {
