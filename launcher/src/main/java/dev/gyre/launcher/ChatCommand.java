@@ -100,6 +100,9 @@ final class ChatCommand implements Runnable {
         GenerationOptions withMarkers = shown(options, engine.model().tokenizer(), mode);
         engine.stream(prompt, withMarkers, piece -> show(parser.push(piece), said, out, err));
         show(parser.finish(), said, out, err);
+        if (mode == ThinkingMode.THINKING) {
+            err.println();
+        }
         out.println();
         return said.toString();
     }

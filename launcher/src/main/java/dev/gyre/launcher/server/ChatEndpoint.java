@@ -7,6 +7,7 @@ import dev.gyre.model.engine.GenerationRequest;
 import dev.gyre.model.engine.StreamEvent;
 import dev.gyre.model.generate.Generation;
 import dev.gyre.model.generate.GenerationOptions;
+import dev.gyre.model.tokenizer.Tokenizer;
 
 import java.io.IOException;
 import java.util.ArrayList;
@@ -29,13 +30,11 @@ final class ChatEndpoint {
         Body body = call.body();
         server.checkModel(body);
         Model model = server.engine().model();
-        if (!model.hasTokenizer()) {
-            throw ApiError.bad(null, model.where() + " has no tokenizer; use /generate with input_ids.");
-        }
+        Tokenizer tokenizer = server.tokenizer();
         body.refuse("functions", "; use tools");
         body.refuse("audio", "");
         ChatRequest asked = ChatRequest.read(body);
-        int[] prompt = Sampling.checked(() -> asked.prompt().tokens(model.tokenizer()));
+        int[] prompt = Sampling.checked(() -> asked.prompt().tokens(tokenizer));
         int answers = body.integer("n", 1, 1, ServerContext.MOST_CHOICES);
         String name = body.has("max_completion_tokens") ? "max_completion_tokens" : "max_tokens";
         int most = Sampling.maxTokens(body, name, 0, prompt.length, server.engine());
@@ -46,7 +45,7 @@ final class ChatEndpoint {
             }
             top = -1;
         }
-        Set<Integer> markers = ChatParser.markers(model.tokenizer(), asked.mode(), asked.tools());
+        Set<Integer> markers = ChatParser.markers(tokenizer, asked.mode(), asked.tools());
         GenerationOptions options = Sampling.checked(() -> Sampling.openAi(body, model, most, markers));
         List<GenerationRequest> requests = new ArrayList<>();
         for (int i = 0; i < answers; i++) {
@@ -92,10 +91,11 @@ final class ChatEndpoint {
             this.promptIds = promptIds;
             generations = new Generation[count];
             answers = new ChatChoice[count];
-            OptionalInt endOfThinking = server.engine().model().tokenizer().id("</think>");
+            Tokenizer tokenizer = server.tokenizer();
+            OptionalInt endOfThinking = tokenizer.id("</think>");
             for (int i = 0; i < count; i++) {
-                answers[i] = new ChatChoice(
-                        i, asked, apart, server.engine().model().tokenizer(), endOfThinking, stream, promptIds != null);
+                answers[i] =
+                        new ChatChoice(i, asked, apart, tokenizer, endOfThinking, stream, promptIds != null);
             }
         }
 

@@ -34,7 +34,7 @@ final class CompletionsEndpoint {
         server.checkModel(body);
         body.refuse("suffix", "");
         Model model = server.engine().model();
-        List<int[]> prompts = prompts(body, model);
+        List<int[]> prompts = prompts(body);
         int answers = body.integer("n", 1, 1, ServerContext.MOST_CHOICES);
         if (body.integer("best_of", answers, 1, ServerContext.MOST_CHOICES) != answers) {
             throw ApiError.bad("best_of", "best_of is not supported; use n.");
@@ -49,6 +49,9 @@ final class CompletionsEndpoint {
                 stream,
                 stream && body.object("stream_options").flag("include_usage", false),
                 body.flag("return_token_ids", false));
+        if (asked.echo || asked.logprobs) {
+            server.tokenizer(); // to complain before anything is generated
+        }
         if (asked.echo && asked.logprobs) {
             throw ApiError.bad("echo", "echo with logprobs is not supported: prompts are not scored.");
         }
@@ -70,7 +73,7 @@ final class CompletionsEndpoint {
     }
 
     /** A string, strings, ids, or arrays of ids. */
-    private static List<int[]> prompts(Body body, Model model) {
+    private List<int[]> prompts(Body body) {
         JsonNode prompt = body.get("prompt");
         List<int[]> prompts = new ArrayList<>();
         if (prompt == null) {
@@ -80,18 +83,18 @@ final class CompletionsEndpoint {
                 throw ApiError.bad("prompt", "prompt must have at most " + ServerContext.MOST_CHOICES + " elements.");
             }
             for (int i = 0; i < prompt.size(); i++) {
-                prompts.add(prompt(prompt.get(i), "prompt[" + i + "]", model));
+                prompts.add(prompt(prompt.get(i), "prompt[" + i + "]"));
             }
         } else {
-            prompts.add(prompt(prompt, "prompt", model));
+            prompts.add(prompt(prompt, "prompt"));
         }
         return prompts;
     }
 
-    private static int[] prompt(JsonNode prompt, String path, Model model) {
+    private int[] prompt(JsonNode prompt, String path) {
         int[] ids = prompt.isTextual()
-                ? Sampling.checked(() -> model.tokenizer().encodeWithBos(prompt.textValue()))
-                : Body.ids(prompt, path, model.config().vocabulary());
+                ? Sampling.checked(() -> server.tokenizer().encodeWithBos(prompt.textValue()))
+                : Body.ids(prompt, path, server.engine().model().config().vocabulary());
         if (ids.length == 0) {
             throw ApiError.bad(path, path + " is empty.");
         }
@@ -127,8 +130,7 @@ final class CompletionsEndpoint {
         }
 
         private String echoed(int choice) {
-            Model model = server.engine().model();
-            return asked.echo ? model.tokenizer().decode(prompts.get(choice / asked.answers), true) : "";
+            return asked.echo ? server.tokenizer().decode(prompts.get(choice / asked.answers), true) : "";
         }
 
         @Override
@@ -138,7 +140,7 @@ final class CompletionsEndpoint {
                 if (logprobs[choice] == null) {
                     logprobs[choice] = Answers.completionLogprobs();
                 }
-                Answers.add(logprobs[choice], server.engine().model().tokenizer(), token.logprobs(), lengths[choice]);
+                Answers.add(logprobs[choice], server.tokenizer(), token.logprobs(), lengths[choice]);
             }
             lengths[choice] += text.length();
             if (!asked.stream || text.isEmpty() && !asked.ids && token.logprobs() == null) {

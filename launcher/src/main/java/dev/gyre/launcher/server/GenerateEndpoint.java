@@ -35,9 +35,8 @@ final class GenerateEndpoint {
         if (body.whole("logprob_start_len", -1, -1, Integer.MAX_VALUE) >= 0) {
             throw ApiError.bad("logprob_start_len", "logprob_start_len is not supported: prompts are not scored.");
         }
-        Model model = server.engine().model();
         List<int[]> prompts = new ArrayList<>();
-        boolean list = prompts(body, model, prompts);
+        boolean list = prompts(body, prompts);
         int top = body.flag("return_logprob", false)
                 ? body.integer("top_logprobs_num", 0, 0, GenerationRequest.MOST_LOGPROBS)
                 : -1;
@@ -65,7 +64,7 @@ final class GenerateEndpoint {
     }
 
     /** Reads the prompts; whether they were a list. */
-    private static boolean prompts(Body body, Model model, List<int[]> prompts) {
+    private boolean prompts(Body body, List<int[]> prompts) {
         JsonNode text = body.get("text");
         JsonNode ids = body.get("input_ids");
         if (text == null == (ids == null)) {
@@ -73,7 +72,7 @@ final class GenerateEndpoint {
         }
         if (text != null) {
             for (String one : body.texts("text", ServerContext.MOST_CHOICES)) {
-                prompts.add(Sampling.checked(() -> model.tokenizer().encodeWithBos(one)));
+                prompts.add(Sampling.checked(() -> server.tokenizer().encodeWithBos(one)));
             }
         } else if (ids.isArray() && !ids.isEmpty() && ids.get(0).isArray()) {
             if (ids.size() > ServerContext.MOST_CHOICES) {
@@ -81,10 +80,10 @@ final class GenerateEndpoint {
                         "input_ids must be ids, or at most " + ServerContext.MOST_CHOICES + " arrays of them.");
             }
             for (int i = 0; i < ids.size(); i++) {
-                prompts.add(Body.ids(ids.get(i), "input_ids[" + i + "]", model.config().vocabulary()));
+                prompts.add(Body.ids(ids.get(i), "input_ids[" + i + "]", server.engine().model().config().vocabulary()));
             }
         } else {
-            prompts.add(body.ids("input_ids", model.config().vocabulary()));
+            prompts.add(body.ids("input_ids", server.engine().model().config().vocabulary()));
         }
         if (prompts.isEmpty() || prompts.stream().anyMatch(prompt -> prompt.length == 0)) {
             throw ApiError.bad(null, "the prompt is empty.");

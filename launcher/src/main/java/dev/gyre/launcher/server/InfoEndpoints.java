@@ -140,12 +140,11 @@ final class InfoEndpoints {
         if (body.get("prompt") == null) {
             throw ApiError.bad("prompt", "prompt is missing.");
         }
-        Model model = server.engine().model();
         ArrayNode tokens = Answers.JSON.arrayNode();
         ArrayNode counts = Answers.JSON.arrayNode();
         for (String text : texts) {
             int[] ids = Sampling.checked(
-                    () -> special ? model.tokenizer().encodeWithBos(text) : model.tokenizer().encode(text));
+                    () -> special ? server.tokenizer().encodeWithBos(text) : server.tokenizer().encode(text));
             tokens.add(Answers.ids(ids));
             counts.add(ids.length);
         }
@@ -163,18 +162,17 @@ final class InfoEndpoints {
         if (body.get("tokens") == null || !body.get("tokens").isArray()) {
             throw ApiError.bad("tokens", "tokens must be an array of token ids, or of such arrays.");
         }
-        Model model = server.engine().model();
-        int vocabulary = model.config().vocabulary();
+        int vocabulary = server.engine().model().config().vocabulary();
         boolean list = !body.get("tokens").isEmpty() && body.get("tokens").get(0).isArray();
         ArrayNode texts = Answers.JSON.arrayNode();
         if (list) {
             for (int i = 0; i < body.get("tokens").size(); i++) {
                 int[] ids = Body.ids(body.get("tokens").get(i), "tokens[" + i + "]", vocabulary);
-                texts.add(Sampling.checked(() -> model.tokenizer().decode(ids, skip)));
+                texts.add(Sampling.checked(() -> server.tokenizer().decode(ids, skip)));
             }
         } else {
             int[] ids = body.ids("tokens", vocabulary);
-            texts.add(Sampling.checked(() -> model.tokenizer().decode(ids, skip)));
+            texts.add(Sampling.checked(() -> server.tokenizer().decode(ids, skip)));
         }
         ObjectNode answer = Answers.JSON.objectNode();
         answer.set("text", list ? texts : texts.get(0));

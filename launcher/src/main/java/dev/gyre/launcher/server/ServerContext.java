@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.GenerationRequest;
 import dev.gyre.model.generate.GenerationOptions;
+import dev.gyre.model.tokenizer.Tokenizer;
 
 import java.util.List;
 import java.util.Map;
@@ -30,6 +31,14 @@ final class ServerContext {
 
     ServerOptions options() {
         return options;
+    }
+
+    /** The model's tokenizer, for requests that need one. */
+    Tokenizer tokenizer() {
+        if (!engine.model().hasTokenizer()) {
+            throw ApiError.bad(null, "the model that is served here has no tokenizer; give token ids, and ask for ids.");
+        }
+        return engine.model().tokenizer();
     }
 
     void checkModel(Body body) {

@@ -22,6 +22,7 @@ import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -314,6 +315,36 @@ class ApiServerTest {
             patient.assertNothingHeld();
             assertTrue(patient.get("/metrics").body().contains("gyre_num_aborted_requests_total{model_name=\"test-model\"} 1.0"),
                     "it was computed to its end, in " + (System.nanoTime() - start) * 1e-9 + " s");
+        }
+    }
+
+    /** Ids in and ids out; whatever needs text is refused before anything is computed. */
+    @Test
+    void aModelWithoutTokenizer() {
+        Path golden = Path.of("../model/src/test/resources/golden/v3-dense-attention");
+        try (TestServer bare = new TestServer(EngineOptions.defaults().withModel(ModelOptions.defaults().withModel(golden)))) {
+            JsonNode answer = bare.post("/generate",
+                    "{\"input_ids\":[5,6],\"sampling_params\":{\"max_new_tokens\":3,\"temperature\":0},\"return_logprob\":true}").ok();
+            assertEquals(3, answer.get("output_ids").size());
+            assertEquals(answer.get("output_ids"), bare.post("/v1/completions",
+                            "{\"prompt\":[5,6],\"max_tokens\":3,\"temperature\":0,\"return_token_ids\":true}")
+                    .ok().get("choices").get(0).get("token_ids"));
+            for (String[] refused : new String[][] {
+                {"/v1/completions", "{\"prompt\":\"x\"}"},
+                {"/v1/completions", "{\"prompt\":[5],\"echo\":true}"},
+                {"/v1/completions", "{\"prompt\":[5],\"logprobs\":1}"},
+                {"/v1/completions", "{\"prompt\":[5],\"stop\":\"x\"}"},
+                {"/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}"},
+                {"/generate", "{\"text\":\"x\"}"},
+                {"/tokenize", "{\"prompt\":\"x\"}"},
+                {"/detokenize", "{\"tokens\":[5]}"},
+                {"/inspect", "{\"input_ids\":[5]}"}, // dense
+            }) {
+                Reply reply = bare.post(refused[0], refused[1]);
+                assertEquals(400, reply.status(), reply.body());
+                assertFalse(reply.body().contains("--"), reply.body());
+            }
+            assertEquals(200, bare.get("/health_generate").status());
         }
     }
 
