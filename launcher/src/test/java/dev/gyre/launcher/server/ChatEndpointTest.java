@@ -19,12 +19,6 @@ import java.util.List;
 
 /** {@code /v1/chat/completions} with a model whose answers are known: thinking, text, calls; whole and in pieces. */
 class ChatEndpointTest {
-    private static final String[] SCRIPT = {
-        "I will look", " it up.", "\n\n<｜DSML｜function", "_calls>\n<｜DSML｜invoke name=\"get_weather\">\n",
-        "<｜DSML｜parameter name=\"city\" string=\"true\">Pa", "ris \"X\"</｜DSML｜parameter>\n",
-        "<｜DSML｜parameter name=\"days\" string=\"false\">3</｜DSML｜parameter>\n</｜DSML｜inv", "oke>\n",
-        "<｜DSML｜invoke name=\"get_time\">\n</｜DSML｜invoke>\n", "</｜DSML｜function_calls>",
-    };
     private static final String USER = "\"messages\":[{\"role\":\"user\",\"content\":\"Weather?\"}]";
     private static final String TOOLS = """
             "tools":[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":
@@ -39,7 +33,7 @@ class ChatEndpointTest {
     @BeforeAll
     static void start() {
         server = new TestServer(EngineOptions.defaults().withModel(
-                ModelOptions.defaults().withModel(ScriptedModel.write(folder, SCRIPT))));
+                ModelOptions.defaults().withModel(ScriptedModel.write(folder, ScriptedModel.CALLS))));
     }
 
     @AfterAll
@@ -57,7 +51,7 @@ class ChatEndpointTest {
     }
 
     private static String whole() {
-        return String.join("", SCRIPT);
+        return String.join("", ScriptedModel.CALLS);
     }
 
     @Test
@@ -74,8 +68,8 @@ class ChatEndpointTest {
         JsonNode usage = answer.get("usage");
         // BOS, User, 8 bytes, Assistant, </think>
         assertEquals(12, usage.get("prompt_tokens").intValue());
-        assertEquals(SCRIPT.length + 1, usage.get("completion_tokens").intValue());
-        assertEquals(12 + SCRIPT.length + 1, usage.get("total_tokens").intValue());
+        assertEquals(ScriptedModel.CALLS.length + 1, usage.get("completion_tokens").intValue());
+        assertEquals(12 + ScriptedModel.CALLS.length + 1, usage.get("total_tokens").intValue());
     }
 
     @Test
@@ -169,7 +163,7 @@ class ChatEndpointTest {
         assertEquals("Let me think.", reasoning.toString());
         assertEquals(whole(), content.toString());
         assertEquals(0, events.getLast().get("choices").size());
-        assertEquals(SCRIPT.length + 4, events.getLast().get("usage").get("completion_tokens").intValue());
+        assertEquals(ScriptedModel.CALLS.length + 4, events.getLast().get("usage").get("completion_tokens").intValue());
     }
 
     @Test
@@ -224,7 +218,7 @@ class ChatEndpointTest {
         for (JsonNode event : events) {
             ids += event.get("choices").get(0).get("token_ids").size();
         }
-        assertEquals(SCRIPT.length + 1, ids);
+        assertEquals(ScriptedModel.CALLS.length + 1, ids);
     }
 
     /** A message that spells control tokens is text: it has a token for every byte. */

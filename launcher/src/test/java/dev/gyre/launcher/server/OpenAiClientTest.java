@@ -28,13 +28,7 @@ import java.util.regex.Pattern;
  * in npm's cache.
  */
 class OpenAiClientTest {
-    private static final String[] SCRIPT = {
-        "I will look", " it up.", "\n\n<｜DSML｜function", "_calls>\n<｜DSML｜invoke name=\"get_weather\">\n",
-        "<｜DSML｜parameter name=\"city\" string=\"true\">Pa", "ris \"X\"</｜DSML｜parameter>\n",
-        "<｜DSML｜parameter name=\"days\" string=\"false\">3</｜DSML｜parameter>\n</｜DSML｜inv", "oke>\n",
-        "<｜DSML｜invoke name=\"get_time\">\n</｜DSML｜invoke>\n", "</｜DSML｜function_calls>",
-    };
-    private static final String WHOLE = String.join("", SCRIPT);
+    private static final String WHOLE = String.join("", ScriptedModel.CALLS);
     private static final String BEFORE_CALLS = "I will look it up.";
     /** BOS, User, the 8 bytes of the question, Assistant, the end of no thoughts. */
     private static final int PROMPT = 12;
@@ -78,7 +72,7 @@ class OpenAiClientTest {
         assertEquals(0, install.code(), () -> "npm ci failed: " + install.out() + install.err());
 
         scripted = new TestServer(EngineOptions.defaults().withModel(
-                ModelOptions.defaults().withModel(ScriptedModel.write(folder.resolve("model"), SCRIPT))));
+                ModelOptions.defaults().withModel(ScriptedModel.write(folder.resolve("model"), ScriptedModel.CALLS))));
         ServerOptions open = ServerOptions.local(TestServer.NAME);
         locked = new TestServer(EngineOptions.defaults(), new ServerOptions(
                 open.host(), 0, open.modelName(), KEY, List.of(), open.maxBodyBytes(), null, false));
@@ -148,17 +142,17 @@ class OpenAiClientTest {
         JsonNode answer = step("completion");
         JsonNode choice = onlyChoice(answer);
         assertEquals("text_completion", answer.get("object").textValue(), "the kind of object");
-        assertEquals(BEFORE_CALLS + SCRIPT[2], choice.get("text").textValue(), "the text of three tokens");
+        assertEquals(BEFORE_CALLS + ScriptedModel.CALLS[2], choice.get("text").textValue(), "the text of three tokens");
         assertEquals("length", choice.get("finish_reason").textValue(), "why it ended");
         assertEquals(3, choice.get("logprobs").get("tokens").size(), "a log probability for every token");
-        assertEquals(SCRIPT[0].length(), choice.get("logprobs").get("text_offset").get(1).intValue(), "text_offset");
+        assertEquals(ScriptedModel.CALLS[0].length(), choice.get("logprobs").get("text_offset").get(1).intValue(), "text_offset");
         assertUsage(PROMPT - 2, 3, answer.get("usage")); // without User and Assistant
     }
 
     @Test
     void completionsInAStream() {
         JsonNode answer = step("completionStream");
-        assertEquals(BEFORE_CALLS + SCRIPT[2], answer.get("text").textValue(), "the pieces make up the text");
+        assertEquals(BEFORE_CALLS + ScriptedModel.CALLS[2], answer.get("text").textValue(), "the pieces make up the text");
         assertEquals(5, answer.get("chunks").intValue(), "a chunk for every token, for the end and for the usage");
         assertEquals("length", answer.get("finish").textValue(), "why it ended");
         assertUsage(PROMPT - 2, 3, answer.get("usage"));
@@ -173,28 +167,28 @@ class OpenAiClientTest {
         assertEquals("assistant", choice.get("message").get("role").textValue(), "who speaks");
         assertEquals(WHOLE, choice.get("message").get("content").textValue(), "without tools, calls are text");
         assertEquals("stop", choice.get("finish_reason").textValue(), "why it ended");
-        assertUsage(PROMPT, SCRIPT.length + 1, answer.get("usage"));
+        assertUsage(PROMPT, ScriptedModel.CALLS.length + 1, answer.get("usage"));
     }
 
     @Test
     void contentInParts() {
         JsonNode answer = step("parts");
         assertEquals(WHOLE, onlyChoice(answer).get("message").get("content").textValue(), "the answer");
-        assertUsage(PROMPT + "Brief.".length(), SCRIPT.length + 1, answer.get("usage"));
+        assertUsage(PROMPT + "Brief.".length(), ScriptedModel.CALLS.length + 1, answer.get("usage"));
     }
 
     @Test
     void chatInAStream() {
         JsonNode answer = step("chatStream");
         assertEquals(WHOLE, answer.get("content").textValue(), "the pieces make up the text");
-        assertEquals(SCRIPT.length, answer.get("withText").intValue(), "every token comes in a chunk of its own");
+        assertEquals(ScriptedModel.CALLS.length, answer.get("withText").intValue(), "every token comes in a chunk of its own");
         assertEquals("assistant", answer.get("role").textValue(), "the first chunk says who speaks");
         assertEquals("[\"chat.completion.chunk\"]", answer.get("kinds").toString(), "the kind of object");
         assertEquals(1, answer.get("ids").intValue(), "all chunks have the same id");
         assertEquals("stop", answer.get("finish").textValue(), "the last chunk but one says why it ended");
         assertEquals(0, answer.get("early").intValue(), "only the last chunk has the usage");
         assertEquals(0, answer.get("lastChoices").intValue(), "the last chunk has no choices");
-        assertUsage(PROMPT, SCRIPT.length + 1, answer.get("usage"));
+        assertUsage(PROMPT, ScriptedModel.CALLS.length + 1, answer.get("usage"));
     }
 
     @Test
@@ -217,7 +211,7 @@ class OpenAiClientTest {
         assertCalls(answer.get("calls"));
         assertIds(answer.get("calls"));
         assertCalls(answer.get("events"));
-        assertEquals(SCRIPT.length + 1, answer.get("usage").get("completion_tokens").intValue(), "the usage");
+        assertEquals(ScriptedModel.CALLS.length + 1, answer.get("usage").get("completion_tokens").intValue(), "the usage");
     }
 
     @Test
@@ -263,9 +257,9 @@ class OpenAiClientTest {
             JsonNode content = step("logprobs").get(how);
             assertEquals(2, content.size(), how + ": one for each token");
             for (int i = 0; i < 2; i++) {
-                assertEquals(SCRIPT[i], content.get(i).get("token").textValue(), how + ": the token");
+                assertEquals(ScriptedModel.CALLS[i], content.get(i).get("token").textValue(), how + ": the token");
                 assertEquals(0, content.get(i).get("logprob").doubleValue(), 1e-3, how + ": it was certain");
-                assertEquals(SCRIPT[i].length(), content.get(i).get("bytes").size(), how + ": its bytes");
+                assertEquals(ScriptedModel.CALLS[i].length(), content.get(i).get("bytes").size(), how + ": its bytes");
                 assertEquals(2, content.get(i).get("top_logprobs").size(), how + ": and the likeliest two");
             }
         }

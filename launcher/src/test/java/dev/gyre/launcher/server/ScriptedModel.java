@@ -25,6 +25,13 @@ import java.util.Map;
  */
 final class ScriptedModel {
     static final List<String> THOUGHTS = List.of("Let me ", "think.");
+    /** A script with text and two calls, whose markers lie across tokens. */
+    static final String[] CALLS = {
+        "I will look", " it up.", "\n\n<｜DSML｜function", "_calls>\n<｜DSML｜invoke name=\"get_weather\">\n",
+        "<｜DSML｜parameter name=\"city\" string=\"true\">Pa", "ris \"X\"</｜DSML｜parameter>\n",
+        "<｜DSML｜parameter name=\"days\" string=\"false\">3</｜DSML｜parameter>\n</｜DSML｜inv", "oke>\n",
+        "<｜DSML｜invoke name=\"get_time\">\n</｜DSML｜invoke>\n", "</｜DSML｜function_calls>",
+    };
     static final int CONTEXT = 4096;
     static final int EOS = 1;
 
