@@ -77,6 +77,10 @@ final class Scheduler {
             prefill();
             decode();
         } catch (RuntimeException | Error e) {
+            if (running.isEmpty()) { // then it was the request at the door, which would be there again the next time
+                running.addAll(queue.first(1));
+                running.forEach(queue::remove);
+            }
             fail(running, StreamEvent.Cause.BROKEN, sentence(e));
             running.clear();
         }
