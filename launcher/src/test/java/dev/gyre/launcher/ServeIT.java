@@ -100,7 +100,7 @@ class ServeIT {
     @Test
     void whatRunsIsFinished() throws Exception {
         serve("--port", "0");
-        CompletableFuture<HttpResponse<String>> running = generate(600);
+        CompletableFuture<HttpResponse<String>> running = generate(3000);
         awaitRunning();
         process.toHandle().destroy(); // SIGTERM; the process' own method would close its stderr
         await(() -> lines.stream().anyMatch(line -> line.startsWith("engine: stopping; waiting for 1 running")));
@@ -108,14 +108,14 @@ class ServeIT {
         assertEquals(503, refused.statusCode(), refused.body());
         HttpResponse<String> whole = running.get(60, TimeUnit.SECONDS);
         assertEquals(200, whole.statusCode());
-        assertTrue(whole.body().contains("\"completion_tokens\":600"), whole.body());
+        assertTrue(whole.body().contains("\"completion_tokens\":3000"), whole.body());
         assertTrue(process.waitFor(30, TimeUnit.SECONDS));
         assertEquals(0, process.exitValue());
         reader.join();
         assertTrue(lines.contains("engine: stopped."), lines.toString());
         List<String> log = lines.stream().filter(line -> line.startsWith("{")).toList();
         assertTrue(log.stream().anyMatch(line -> line.contains("\"path\":\"/generate\",\"status\":200")
-                && line.contains("\"completion_tokens\":600")), log.toString());
+                && line.contains("\"completion_tokens\":3000")), log.toString());
         assertFalse(log.toString().contains("secret"), "the log has the prompt");
     }
 

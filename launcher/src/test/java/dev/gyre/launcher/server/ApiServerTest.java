@@ -302,8 +302,7 @@ class ApiServerTest {
     /** No stream, and nothing is sent for long: a client who hung up is noticed all the same. */
     @Test
     void whoHangsUpFreesHisPlace() throws Exception {
-        EngineOptions endless = EngineOptions.defaults().withModel(ModelOptions.defaults());
-        try (TestServer patient = new TestServer(endless)) {
+        try (TestServer patient = new TestServer(TestServer.slow())) {
             URI address = URI.create(patient.server.address());
             String body = "{\"prompt\":\"x\",\"max_tokens\":8000,\"ignore_eos\":true}";
             try (Socket socket = new Socket(address.getHost(), address.getPort())) {

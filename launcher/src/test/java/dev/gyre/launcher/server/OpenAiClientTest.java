@@ -74,7 +74,7 @@ class OpenAiClientTest {
         scripted = new TestServer(EngineOptions.defaults().withModel(
                 ModelOptions.defaults().withModel(ScriptedModel.write(folder.resolve("model"), ScriptedModel.CALLS))));
         ServerOptions open = ServerOptions.local(TestServer.NAME);
-        locked = new TestServer(EngineOptions.defaults(), new ServerOptions(
+        locked = new TestServer(TestServer.slow(), new ServerOptions(
                 open.host(), 0, open.modelName(), KEY, List.of(), open.maxBodyBytes(), null, false));
         Programs.Outcome run = Programs.run(
                 folder, node, "client.mjs", scripted.server.address(), locked.server.address(), KEY);

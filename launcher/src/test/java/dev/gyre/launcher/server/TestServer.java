@@ -4,6 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.gyre.attention.backend.Phase;
+import dev.gyre.attention.backend.Providers;
+import dev.gyre.model.ModelOptions;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.EngineOptions;
 
@@ -18,6 +21,7 @@ import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** A server in this process, and a client for it. */
 final class TestServer implements AutoCloseable {
@@ -33,6 +37,12 @@ final class TestServer implements AutoCloseable {
         ServerMetrics metrics = new ServerMetrics(options.modelName());
         engine = Engine.create(engineOptions, metrics);
         server = ApiServer.start(engine, options, metrics, "test", new PrintWriter(log));
+    }
+
+    /** The embedded model without vectors: an answer of its whole context takes a minute on any machine. */
+    static EngineOptions slow() {
+        return EngineOptions.defaults().withModel(
+                ModelOptions.defaults().withAttention(null, Map.of(Phase.LINEAR, Providers.REFERENCE)));
     }
 
     TestServer(EngineOptions engineOptions) {
