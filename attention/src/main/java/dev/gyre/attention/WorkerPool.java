@@ -148,22 +148,16 @@ public final class WorkerPool implements AutoCloseable {
                 }
                 ended++;
             }
-            long now = open.get();
-            if (ended > 0 && ((int) now == 0 || now >> 32 != seen >> 32)) {
-                finish(ended);
-                ended = 0;
-            }
-            seen = now;
+            seen = open.get();
+        }
+        if (ended > 0) { // until here the call could not end, so all of these are its tasks
+            finish(ended);
         }
     }
 
     /** Takes what is left, so that the others stop at their next task; how many that were. */
     private int giveUp() {
-        long left = open.get();
-        while (!open.compareAndSet(left, left >> 32 << 32)) {
-            left = open.get();
-        }
-        return (int) left;
+        return (int) open.getAndUpdate(left -> left >> 32 << 32);
     }
 
     private void finish(int ended) {

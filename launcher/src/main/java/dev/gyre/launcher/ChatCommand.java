@@ -97,7 +97,8 @@ final class ChatCommand implements Runnable {
         PrintWriter err = spec.commandLine().getErr();
         ChatParser parser = new ChatParser(mode, false);
         StringBuilder said = new StringBuilder();
-        GenerationOptions withMarkers = shown(options, engine.model().tokenizer(), mode);
+        Tokenizer tokenizer = engine.model().tokenizer();
+        GenerationOptions withMarkers = options.withShownSpecialTokens(ChatParser.markers(tokenizer, mode, false));
         engine.stream(prompt, withMarkers, piece -> show(parser.push(piece), said, out, err));
         show(parser.finish(), said, out, err);
         if (mode == ThinkingMode.THINKING) {
@@ -122,17 +123,6 @@ final class ChatCommand implements Runnable {
                 case Delta.Call call -> throw new IllegalStateException("a call where none was offered: " + call);
             }
         }
-    }
-
-    /** The parser must see where thinking ends. */
-    private static GenerationOptions shown(GenerationOptions options, Tokenizer tokenizer, ThinkingMode mode) {
-        return new GenerationOptions(
-                options.maxNewTokens(),
-                options.sampling(),
-                options.stop(),
-                options.stopTokens(),
-                options.ignoreEos(),
-                ChatParser.markers(tokenizer, mode, false));
     }
 
     private static String ask(BufferedReader in, PrintWriter err) {

@@ -1,5 +1,6 @@
 package dev.gyre.launcher;
 
+import dev.gyre.attention.HostMemory;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.model.Model;
@@ -73,7 +74,7 @@ final class InfoCommand implements Runnable {
         long perToken = KvCache.bytesPerToken(config.layers(), model.cacheShape(), model.cacheDtype());
         info.put("cache_bytes_at_context_length", perToken * model.contextLength());
         // mapped weights want to stay in memory too, or every token reads them from the disk
-        long free = Math.max(0, Machine.memory() - model.weightBytes() - Runtime.getRuntime().maxMemory());
+        long free = Math.max(0, HostMemory.bytes() - model.weightBytes() - Runtime.getRuntime().maxMemory());
         info.put("longest_context_in_memory", Math.min(model.contextLength(), free / perToken));
         return info;
     }

@@ -1,7 +1,8 @@
 package dev.gyre.launcher;
 
+import dev.gyre.attention.HostMemory;
+
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -16,18 +17,11 @@ public final class Machine {
         Map<String, Object> machine = new LinkedHashMap<>();
         machine.put("cpu", cpu());
         machine.put("processors", Runtime.getRuntime().availableProcessors());
-        machine.put("memory_bytes", memory());
+        machine.put("memory_bytes", HostMemory.bytes());
         machine.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
                 + System.getProperty("os.arch"));
         machine.put("jdk", System.getProperty("java.vendor.version", "") + " " + Runtime.version());
         return machine;
-    }
-
-    /** Bytes of memory in the machine. */
-    public static long memory() {
-        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean bean
-                ? bean.getTotalMemorySize()
-                : Runtime.getRuntime().maxMemory();
     }
 
     private static String cpu() {

@@ -64,9 +64,6 @@ final class ServeCommand implements Callable<Integer> {
 
     /** So that the first client does not wait for what the JVM and the tokenizer do only once. */
     private static void warmUp(Engine engine) {
-        if (engine.model().hasTokenizer()) {
-            engine.model().tokenizer();
-        }
         int[] prompt = new int[Math.min(WARM_UP_PROMPT, engine.mostTokens() / 2 + 1)];
         for (int i = 0; i < WARM_UPS; i++) {
             prompt[0] = i % engine.model().config().vocabulary(); // else the cache would have the prompt

@@ -1,5 +1,6 @@
 package dev.gyre.launcher.server;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -32,15 +33,15 @@ final class Answers {
         return generation.finishReason().label();
     }
 
-    /** What ended the text, as vLLM and SGLang name it: a stop string, or nothing. */
-    static void matchedStop(ObjectNode choice, Generation generation) {
+    /** What stopped the text: a stop string, a token, or nothing. */
+    static JsonNode matchedStop(Generation generation) {
         if (generation.stopString() != null) {
-            choice.put("matched_stop", generation.stopString());
-        } else if (generation.finishReason() == Generation.FinishReason.STOP) {
-            choice.put("matched_stop", generation.outputIds()[generation.outputIds().length - 1]);
-        } else {
-            choice.putNull("matched_stop");
+            return JSON.textNode(generation.stopString());
         }
+        int[] ids = generation.outputIds();
+        return generation.finishReason() == Generation.FinishReason.STOP
+                ? JSON.numberNode(ids[ids.length - 1])
+                : JSON.nullNode();
     }
 
     /**

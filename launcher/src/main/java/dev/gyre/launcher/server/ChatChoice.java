@@ -142,7 +142,7 @@ final class ChatChoice {
     ObjectNode lastPiece(Generation generation) {
         ObjectNode piece = piece(Answers.JSON.objectNode());
         piece.put("finish_reason", finishReason(generation));
-        Answers.matchedStop(piece, generation);
+        piece.set("matched_stop", Answers.matchedStop(generation));
         return piece;
     }
 
@@ -167,7 +167,7 @@ final class ChatChoice {
             choice.putObject("logprobs").set("content", logprobs);
         }
         choice.put("finish_reason", finishReason(generation));
-        Answers.matchedStop(choice, generation);
+        choice.set("matched_stop", Answers.matchedStop(generation));
         if (ids) {
             choice.set("token_ids", Answers.ids(generation.outputIds()));
         }

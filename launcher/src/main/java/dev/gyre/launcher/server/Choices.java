@@ -1,9 +1,7 @@
 package dev.gyre.launcher.server;
 
-import dev.gyre.attention.EngineException;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.GenerationRequest;
-import dev.gyre.model.engine.RejectedException;
 import dev.gyre.model.engine.StreamEvent;
 import dev.gyre.model.engine.TokenStream;
 import dev.gyre.model.generate.Generation;
@@ -46,13 +44,7 @@ final class Choices implements AutoCloseable {
     /** Begins all of them, or none. */
     Choices(Engine engine, List<GenerationRequest> requests, Runnable whenClosed) {
         this.whenClosed = whenClosed;
-        try {
-            streams = engine.submit(requests);
-        } catch (RejectedException e) {
-            throw ApiError.of(e);
-        } catch (EngineException e) {
-            throw ApiError.of(e);
-        }
+        streams = engine.submit(requests);
     }
 
     /** Passes everything on, in the order in which it comes, until the last has ended. */

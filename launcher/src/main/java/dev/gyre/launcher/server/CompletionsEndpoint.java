@@ -173,7 +173,7 @@ final class CompletionsEndpoint {
                 }
             }
             last.put("finish_reason", Answers.finish(generation));
-            Answers.matchedStop(last, generation);
+            last.set("matched_stop", Answers.matchedStop(generation));
             choices[choice] = last;
             if (asked.stream) {
                 chunk(last, !begun[choice]);

@@ -202,13 +202,7 @@ final class GenerateEndpoint {
             switch (generation.finishReason()) {
                 case LENGTH -> reason.put("length", generation.outputIds().length);
                 case ABORT -> reason.put("message", "the request was aborted.");
-                case STOP -> {
-                    if (generation.stopString() != null) {
-                        reason.put("matched", generation.stopString());
-                    } else {
-                        reason.put("matched", generation.outputIds()[generation.outputIds().length - 1]);
-                    }
-                }
+                case STOP -> reason.set("matched", Answers.matchedStop(generation));
             }
             return reason;
         }

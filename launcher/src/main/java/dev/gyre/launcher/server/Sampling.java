@@ -123,13 +123,7 @@ final class Sampling {
 
     /** The options of one of several answers to the same prompt: with a seed of its own. */
     static GenerationOptions choice(GenerationOptions options, int number) {
-        return new GenerationOptions(
-                options.maxNewTokens(),
-                options.sampling().withSeed(options.sampling().seed() + number),
-                options.stop(),
-                options.stopTokens(),
-                options.ignoreEos(),
-                options.shownSpecialTokens());
+        return options.withSeed(options.sampling().seed() + number);
     }
 
     /** What to say where the engine's own checks find something. */

@@ -1,14 +1,13 @@
 package dev.gyre.model.engine;
 
-import com.sun.management.OperatingSystemMXBean;
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.HostMemory;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.model.Model;
 import dev.gyre.model.generate.Generation;
 import dev.gyre.model.generate.GenerationOptions;
 import dev.gyre.model.generate.ModelRunner;
 
-import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -56,11 +55,8 @@ public final class Engine implements AutoCloseable {
         if (options.maxTotalTokens() > 0) {
             return options.maxTotalTokens();
         }
-        long memory = ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean bean
-                ? bean.getTotalMemorySize()
-                : Runtime.getRuntime().maxMemory();
         long bytes = KvCache.bytesPerToken(model.config().layers(), model.cacheShape(), model.cacheDtype());
-        long most = Math.max(memory / SHARE_OF_MEMORY / bytes, 1);
+        long most = Math.max(HostMemory.bytes() / SHARE_OF_MEMORY / bytes, 1);
         long contexts = Math.min(CONTEXTS, options.maxRunning());
         return (int) Math.min(Math.min(contexts * model.contextLength(), most), Integer.MAX_VALUE / 2);
     }

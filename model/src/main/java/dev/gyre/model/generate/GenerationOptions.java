@@ -44,4 +44,15 @@ public record GenerationOptions(
     public static GenerationOptions greedy(int maxNewTokens) {
         return new GenerationOptions(maxNewTokens, SamplingOptions.GREEDY, List.of(), Set.of(), false);
     }
+
+    /** The same with another seed. */
+    public GenerationOptions withSeed(long seed) {
+        return new GenerationOptions(
+                maxNewTokens, sampling.withSeed(seed), stop, stopTokens, ignoreEos, shownSpecialTokens);
+    }
+
+    /** The same with these special tokens in the text. */
+    public GenerationOptions withShownSpecialTokens(Set<Integer> ids) {
+        return new GenerationOptions(maxNewTokens, sampling, stop, stopTokens, ignoreEos, ids);
+    }
 }
