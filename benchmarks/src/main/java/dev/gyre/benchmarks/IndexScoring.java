@@ -54,7 +54,7 @@ public class IndexScoring {
         queryRows = new QueryRows();
         queryRows.add(table, CONTEXT - rows, CONTEXT);
         queries = new IndexQueries(
-                Inputs.normal(rows * HEADS * DIM, 2), Inputs.normal(rows * HEADS, 3), HEADS, DIM, 2048);
+                Inputs.normal(rows * HEADS * DIM, 2), Inputs.normal(rows * HEADS, 3), HEADS, DIM);
         scores = new float[rows * CONTEXT];
         scorer = Inputs.provider(implementation).indexScorer(Resources.of(pool));
         float[] expected = new float[CONTEXT];

@@ -2,6 +2,7 @@ package dev.gyre.launcher;
 
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.attention.policy.SelectionPolicies;
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
 import dev.gyre.model.Precision;
@@ -14,6 +15,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 import java.util.EnumMap;
+import java.util.Iterator;
 import java.util.Map;
 
 /** The options of every command that runs a model. */
@@ -82,6 +84,14 @@ final class EngineFlags {
     @Option(names = "--index-topk", paramLabel = "K", description = "replaces the model's index_topk")
     private int indexTopk;
 
+    @Option(
+            names = "--selection-policy",
+            paramLabel = "POLICY",
+            description = "what selects the index_topk tokens to attend to: ${COMPLETION-CANDIDATES} (default: what the "
+                    + "model says, else indexer)",
+            completionCandidates = Policies.class)
+    private String selectionPolicy;
+
     @Option(names = "--config-override", paramLabel = "JSON", description = "an object laid over config.json")
     private String configOverride;
 
@@ -129,13 +139,23 @@ final class EngineFlags {
                 implementations,
                 cacheDtype == null ? null : CacheDtype.of(cacheDtype),
                 indexTopk,
+                selectionPolicy,
                 configOverride,
                 Precision.of(precision),
                 threads,
                 contextLength,
                 prefillChunk,
                 scoreBuffer,
-                device);
+                device,
+                false);
+    }
+
+    /** The known selection policies, with all their parameters. */
+    static final class Policies implements Iterable<String> {
+        @Override
+        public Iterator<String> iterator() {
+            return SelectionPolicies.known().iterator();
+        }
     }
 
     /** Opens the model; says on stderr where the fastest implementation is missing. */

@@ -59,8 +59,10 @@ final class InfoCommand implements Runnable {
             info.put("index_heads", config.indexer().heads());
             info.put("index_head_dim", config.indexer().dim());
             info.put("index_topk", config.indexer().topk());
+            info.put("index_sharing", config.indexer().sharing().pattern());
         }
         info.put("attention_backend", model.attentionBackend());
+        info.put("selection_policy", model.selectionPolicy().spec());
         info.put("recommended_temperature", model.defaults().temperature());
         info.put("recommended_top_p", model.defaults().topP());
         info.put("recommended_top_k", model.defaults().topK());
@@ -68,10 +70,9 @@ final class InfoCommand implements Runnable {
         info.put("context_length", model.contextLength());
         info.put("kv_cache_dtype", model.cacheDtype().label());
         for (CacheDtype dtype : CacheDtype.values()) {
-            info.put("cache_bytes_per_token_" + dtype.label(),
-                    KvCache.bytesPerToken(config.layers(), model.cacheShape(), dtype));
+            info.put("cache_bytes_per_token_" + dtype.label(), KvCache.bytesPerToken(model.cacheShapes(), dtype));
         }
-        long perToken = KvCache.bytesPerToken(config.layers(), model.cacheShape(), model.cacheDtype());
+        long perToken = KvCache.bytesPerToken(model.cacheShapes(), model.cacheDtype());
         info.put("cache_bytes_at_context_length", perToken * model.contextLength());
         // mapped weights want to stay in memory too, or every token reads them from the disk
         long free = Math.max(0, HostMemory.bytes() - model.weightBytes() - Runtime.getRuntime().maxMemory());

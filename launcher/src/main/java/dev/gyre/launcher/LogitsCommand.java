@@ -1,6 +1,7 @@
 package dev.gyre.launcher;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.model.Model;
@@ -161,11 +162,12 @@ final class LogitsCommand implements Runnable {
         }
 
         @Override
-        public void selected(int layer, QueryRows rows, Selection selection) {
+        public void selected(LayerStep layer, Selection selection) {
+            QueryRows rows = layer.rows();
             for (int row = 0; row < rows.rows(); row++) {
                 if (wanted.contains(rows.position(row))) {
                     selected.computeIfAbsent(rows.position(row), p -> new TreeMap<>())
-                            .put(layer, selection.chosen(rows, row));
+                            .put(layer.layer(), selection.chosen(rows, row));
                 }
             }
         }

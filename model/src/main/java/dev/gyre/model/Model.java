@@ -12,6 +12,9 @@ import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.attention.cache.PageTable;
+import dev.gyre.attention.policy.LayerShape;
+import dev.gyre.attention.policy.PolicyContext;
+import dev.gyre.attention.policy.SelectionPolicy;
 import dev.gyre.model.arch.Architecture;
 import dev.gyre.model.arch.Architectures;
 import dev.gyre.model.checkpoint.Checkpoint;
@@ -27,10 +30,12 @@ import dev.gyre.model.ops.cpu.Kernels;
 import dev.gyre.model.tokenizer.Tokenizer;
 
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 
 /**
  * A model, opened: its configuration, weights and tokenizer, and the threads that run it. To generate texts for many
@@ -58,6 +63,7 @@ public final class Model implements AutoCloseable {
     private final Checkpoint checkpoint;
     private final Implementations implementations;
     private final String attentionBackend;
+    private final AttentionBackend attention;
     private final Decoder decoder;
     private Tokenizer tokenizer;
 
@@ -86,8 +92,12 @@ public final class Model implements AutoCloseable {
         try {
             implementations = Implementations.choose(
                     Providers.load(), options.implementations(), new Resources(pool, options.device()));
-            AttentionBackend attention = AttentionBackends.create(
-                    attentionBackend, config.isSparse(), implementations, options.scoreBuffer());
+            attention = AttentionBackends.create(
+                    attentionBackend,
+                    options.selectionPolicy() != null ? options.selectionPolicy() : json.text("selection_policy", null),
+                    policyContext(),
+                    options.measured(),
+                    implementations);
             CpuOps ops = new CpuOps(pool, attention, Kernels.of(implementations.names().get(Phase.LINEAR), pool));
             opened = Checkpoint.open(files, config.blockRows(), config.blockColumns());
             decoder = architecture.factory().create(config, opened, ops);
@@ -100,6 +110,29 @@ public final class Model implements AutoCloseable {
             }
             throw e;
         }
+    }
+
+    /** What a selection policy works with. */
+    private PolicyContext policyContext() {
+        ModelConfig.Mla mla = config.mla();
+        ModelConfig.Indexer indexer = config.indexer();
+        CacheShape cached = new CacheShape(mla.kvRank(), mla.rope(), indexer == null ? 0 : indexer.dim());
+        return new PolicyContext(
+                implementations.indexer(),
+                implementations.topk(),
+                implementations.host(),
+                new LayerShape(
+                        mla.heads(),
+                        mla.kvRank(),
+                        mla.rope(),
+                        indexer == null ? 0 : indexer.heads(),
+                        indexer == null ? 0 : indexer.dim(),
+                        indexer == null ? 0 : indexer.topk(),
+                        config.layers(),
+                        cached.latentBytes(cacheDtype()),
+                        cached.indexBytes(cacheDtype())),
+                indexer == null ? null : indexer.sharing(),
+                options.scoreBuffer());
     }
 
     /** Opens a model. */
@@ -160,6 +193,11 @@ public final class Model implements AutoCloseable {
         return attentionBackend;
     }
 
+    /** What selects the tokens to attend to, and what that costs. */
+    public SelectionPolicy selectionPolicy() {
+        return attention.policy();
+    }
+
     /** Which implementation serves each phase. */
     public Map<Phase, String> implementations() {
         return implementations.names();
@@ -190,10 +228,14 @@ public final class Model implements AutoCloseable {
         return options.cacheDtype() != null ? options.cacheDtype() : options.precision().cacheDtype();
     }
 
-    /** What a token takes in the cache of a layer; without index keys where the attention backend scores nothing. */
-    public CacheShape cacheShape() {
-        boolean keys = config.isSparse() && !attentionBackend.equals(AttentionBackends.DENSE);
-        return new CacheShape(config.mla().kvRank(), config.mla().rope(), keys ? config.indexer().dim() : 0);
+    /** What a token takes in the cache of each layer; without index keys where the layer runs no indexer. */
+    public List<CacheShape> cacheShapes() {
+        return IntStream.range(0, config.layers())
+                .mapToObj(layer -> new CacheShape(
+                        config.mla().kvRank(),
+                        config.mla().rope(),
+                        attention.usesIndexer(layer) ? config.indexer().dim() : 0))
+                .toList();
     }
 
     /** Whether the model comes with a tokenizer. */
@@ -227,7 +269,7 @@ public final class Model implements AutoCloseable {
             throw new EngineException("caches for " + sequences + " sequences of " + tokens
                     + " tokens are more than the " + Integer.MAX_VALUE + " tokens that an engine can number; ask for fewer.");
         }
-        KvCache cache = new KvCache(config.layers(), cacheShape(), cacheDtype(), (int) slots);
+        KvCache cache = new KvCache(cacheShapes(), cacheDtype(), (int) slots);
         return new ModelRunner(decoder, cache, options.prefillChunk(), contextLength());
     }
 

@@ -4,6 +4,7 @@ import dev.gyre.attention.EngineException;
 import dev.gyre.attention.Processors;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.attention.policy.SelectionPolicies;
 
 import java.nio.file.Path;
 import java.util.Map;
@@ -18,6 +19,8 @@ import java.util.Map;
  * @param implementations names by phase; a phase that is missing is {@code auto}
  * @param cacheDtype null for what {@code precision} implies
  * @param indexTopk replaces the model's index_topk; 0 keeps it
+ * @param selectionPolicy what selects the tokens to attend to, as {@link SelectionPolicies#create} takes it; null for
+ *     the {@code selection_policy} of config.json or, without one, what the attention backend implies
  * @param configOverride a JSON object that is laid over config.json; null for none
  * @param threads threads that compute, at least 1
  * @param contextLength the most tokens of a sequence; 0 for the model's max_position_embeddings
@@ -25,6 +28,8 @@ import java.util.Map;
  * @param scoreBuffer the most bytes that index scores take at a time
  * @param device the device of implementations that run on one, by the id that {@code engine devices} shows; null for
  *     their choice
+ * @param measured whether layers run their indexers also where the selection policy has no use for them, as a
+ *     {@link dev.gyre.model.research.SelectionProbe} needs it
  */
 public record ModelOptions(
         Path model,
@@ -32,13 +37,15 @@ public record ModelOptions(
         Map<Phase, String> implementations,
         CacheDtype cacheDtype,
         int indexTopk,
+        String selectionPolicy,
         String configOverride,
         Precision precision,
         int threads,
         int contextLength,
         int prefillChunk,
         long scoreBuffer,
-        String device) {
+        String device,
+        boolean measured) {
 
     private static final int MOST_THREADS = 1024;
 
@@ -70,71 +77,85 @@ public record ModelOptions(
                 null,
                 0,
                 null,
+                null,
                 Precision.EXACT,
                 Processors.physicalCores(),
                 0,
                 512,
                 256L << 20,
-                null);
+                null,
+                false);
     }
 
     /** The same with another model folder. */
     public ModelOptions withModel(Path folder) {
-        return new ModelOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
+        return new ModelOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
     }
 
     /** The same with another attention backend and these implementations of its phases. */
     public ModelOptions withAttention(String backend, Map<Phase, String> names) {
-        return new ModelOptions(model, backend, names, cacheDtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
+        return new ModelOptions(model, backend, names, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
     }
 
     /** The same with another cache dtype. */
     public ModelOptions withCacheDtype(CacheDtype dtype) {
-        return new ModelOptions(model, attentionBackend, implementations, dtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
+        return new ModelOptions(model, attentionBackend, implementations, dtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
     }
 
     /** The same with another index_topk. */
     public ModelOptions withIndexTopk(int topk) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, topk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, topk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+    }
+
+    /** The same with another selection policy. */
+    public ModelOptions withSelectionPolicy(String policy) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, policy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+    }
+
+    /** The same with indexers that run whether or not the selection policy needs them. */
+    public ModelOptions withMeasuredSelection(boolean run) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, run);
     }
 
     /** The same with this JSON laid over config.json. */
     public ModelOptions withConfigOverride(String json) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, json,
-                precision, threads, contextLength, prefillChunk, scoreBuffer, device);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                json, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
     }
 
     /** The same with another precision. */
     public ModelOptions withPrecision(Precision other) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                other, threads, contextLength, prefillChunk, scoreBuffer, device);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, other, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
     }
 
     /** The same with another number of threads. */
     public ModelOptions withThreads(int count) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, count, contextLength, prefillChunk, scoreBuffer, device);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, count, contextLength, prefillChunk, scoreBuffer, device, measured);
     }
 
     /** The same with another context length. */
     public ModelOptions withContextLength(int tokens) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, threads, tokens, prefillChunk, scoreBuffer, device);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, tokens, prefillChunk, scoreBuffer, device, measured);
     }
 
     /** The same with another prefill chunk and score buffer. */
     public ModelOptions withChunks(int prefillTokens, long scoreBytes) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillTokens, scoreBytes, device);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillTokens, scoreBytes, device, measured);
     }
 
     /** The same on another device. */
     public ModelOptions withDevice(String id) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, configOverride,
-                precision, threads, contextLength, prefillChunk, scoreBuffer, id);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, id, measured);
     }
 }

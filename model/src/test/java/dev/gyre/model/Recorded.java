@@ -1,5 +1,6 @@
 package dev.gyre.model;
 
+import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.model.generate.ModelRunner;
@@ -58,9 +59,10 @@ final class Recorded implements StepObserver {
     }
 
     @Override
-    public void selected(int layer, QueryRows rows, Selection selection) {
+    public void selected(LayerStep layer, Selection selection) {
+        QueryRows rows = layer.rows();
         for (int row = 0; row < rows.rows(); row++) {
-            selections.computeIfAbsent(rows.position(row), p -> new TreeMap<>()).put(layer, selection.chosen(rows, row));
+            selections.computeIfAbsent(rows.position(row), p -> new TreeMap<>()).put(layer.layer(), selection.chosen(rows, row));
         }
     }
 }

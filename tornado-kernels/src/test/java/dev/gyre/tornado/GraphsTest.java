@@ -26,7 +26,7 @@ class GraphsTest {
         try (KvCache cache = new KvCache(1, new CacheShape(512, 64, 128), dtype, 4096)) {
             MlaQueries mla = new MlaQueries(new float[0], 128, 512, 64, 0.1f);
             graphs.addAll(new LatentPlan(cache.latents(0), mla, 2048, tensorCores).graphs());
-            IndexQueries index = new IndexQueries(new float[0], new float[0], 64, 128, 2048);
+            IndexQueries index = new IndexQueries(new float[0], new float[0], 64, 128);
             graphs.addAll(new ScorePlan(cache.indexKeys(0), index, 4096, tensorCores).graphs());
         }
         graphs.addAll(prologues(dtype));

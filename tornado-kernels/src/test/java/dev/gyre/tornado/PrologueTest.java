@@ -300,7 +300,7 @@ class PrologueTest {
             try (Scene scene = new Scene(new CacheShape(2, 2, 64), CacheDtype.F32, 9)) {
                 float[] asked = index(scene, 9, new IndexPrologue.Shape(4, 64, 32, false, turned == 1), queries);
                 scores[turned] = new float[9 * 9];
-                scorer.score(new IndexQueries(asked, weights, 4, 64, 8), scene.cache.indexKeys(0), scene.last(9), 0, 9,
+                scorer.score(new IndexQueries(asked, weights, 4, 64), scene.cache.indexKeys(0), scene.last(9), 0, 9,
                         scores[turned], 9);
             }
         }

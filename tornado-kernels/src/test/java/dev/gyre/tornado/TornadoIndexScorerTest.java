@@ -33,7 +33,7 @@ class TornadoIndexScorerTest {
 
     private IndexQueries queries(int rows, int heads, int dim) {
         return new IndexQueries(
-                Scene.normal(random, rows * heads * dim), Scene.normal(random, rows * heads), heads, dim, 8);
+                Scene.normal(random, rows * heads * dim), Scene.normal(random, rows * heads), heads, dim);
     }
 
     private void compare(Scene scene, QueryRows rows, IndexQueries queries) {

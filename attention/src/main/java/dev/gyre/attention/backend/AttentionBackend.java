@@ -1,30 +1,22 @@
 package dev.gyre.attention.backend;
 
-import dev.gyre.attention.IndexQueries;
-import dev.gyre.attention.MlaQueries;
-import dev.gyre.attention.QueryRows;
-import dev.gyre.attention.cache.IndexKeyCache;
-import dev.gyre.attention.cache.LatentCache;
+import dev.gyre.attention.LayerStep;
+import dev.gyre.attention.policy.SelectionPolicy;
 
 /** Decides which cached tokens the rows of a step attend to, and attends. */
 public interface AttentionBackend {
-    /** Whether layers must compute index queries and head weights for {@link #attend}. */
-    boolean usesIndexer();
+    /** What decides. */
+    SelectionPolicy policy();
+
+    /** Whether a layer must compute index queries, head weights and keys for {@link #attend}. */
+    boolean usesIndexer(int layer);
 
     /**
-     * The attention of one layer for all rows of a step; latents and index keys of the rows are already cached.
+     * The attention of one layer for all rows of a step; latents and index keys of the rows are already cached. Layers
+     * come in their order: one that does not select by itself attends to what the last one selected.
      *
-     * @param index what the indexer asks; null where {@link #usesIndexer()} is false
-     * @param keys the layer's index keys; null where the model has no indexer
      * @param out {@code [rows, heads, latent]}
      * @param listener told what was selected
      */
-    void attend(
-            MlaQueries queries,
-            LatentCache latents,
-            IndexQueries index,
-            IndexKeyCache keys,
-            QueryRows rows,
-            float[] out,
-            SelectionListener listener);
+    void attend(LayerStep step, float[] out, SelectionListener listener);
 }

@@ -1,5 +1,6 @@
 package dev.gyre.attention.backend;
 
+import dev.gyre.attention.AttentionMass;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
@@ -40,4 +41,9 @@ public interface AttentionProvider {
 
     /** Latent attention with these resources. */
     LatentAttention latentAttention(Resources resources);
+
+    /** Where attention goes; only asked of a provider that runs on the engine's threads, without {@link #devices}. */
+    default AttentionMass attentionMass(Resources resources) {
+        throw new UnsupportedOperationException(name() + " runs on devices");
+    }
 }

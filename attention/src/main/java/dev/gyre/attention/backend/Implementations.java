@@ -4,6 +4,7 @@ import dev.gyre.attention.EngineException;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
+import dev.gyre.attention.policy.HostOperations;
 
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -14,6 +15,7 @@ import java.util.Optional;
 /**
  * The implementations that serve the phases of one engine.
  *
+ * @param host what runs on the engine's threads, whoever serves the phases
  * @param names which provider was chosen for each phase
  * @param notice a sentence for the user where some phase was {@code auto} and the fastest was not available
  */
@@ -22,6 +24,7 @@ public record Implementations(
         LatentAttention decode,
         IndexScorer indexer,
         TopK topk,
+        HostOperations host,
         Map<Phase, String> names,
         Optional<String> notice)
         implements AutoCloseable {
@@ -49,8 +52,16 @@ public record Implementations(
                 decode,
                 chosen.get(Phase.INDEXER).indexScorer(resources),
                 chosen.get(Phase.TOPK).topK(resources),
+                host(providers, chosen.get(Phase.INDEXER), resources),
                 Map.copyOf(names),
                 notice);
+    }
+
+    /** Operations of the provider that scores, or where that uses a device, of the preferred one that does not. */
+    private static HostOperations host(Providers providers, AttentionProvider scoring, Resources resources) {
+        AttentionProvider provider = scoring.devices().isEmpty() ? scoring : providers.onThreads();
+        return new HostOperations(
+                provider.indexScorer(resources), provider.topK(resources), provider.attentionMass(resources));
     }
 
     /** Gives back what implementations hold besides the caches' copies; they must not be used again. */

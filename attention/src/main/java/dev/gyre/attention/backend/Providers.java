@@ -82,6 +82,14 @@ public final class Providers {
         throw EngineException.usage(phase.option() + " " + name + " is " + why + known(phase) + ".");
     }
 
+    /** The preferred available implementation of those that run on the engine's threads. */
+    AttentionProvider onThreads() {
+        return automatic(Phase.INDEXER)
+                .filter(provider -> provider.missing().isEmpty() && provider.devices().isEmpty())
+                .findFirst()
+                .orElseThrow(Providers::none);
+    }
+
     /** What {@code auto} may take, the preferred first, available or not. */
     private Stream<AttentionProvider> automatic(Phase phase) {
         return ranking.stream()

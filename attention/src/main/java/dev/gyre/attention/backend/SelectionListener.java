@@ -1,17 +1,17 @@
 package dev.gyre.attention.backend;
 
-import dev.gyre.attention.QueryRows;
+import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.Selection;
 
 /** Learns what a layer selected, while the step runs. */
 @FunctionalInterface
 public interface SelectionListener {
     /** Does nothing. */
-    SelectionListener NONE = (rows, selection) -> {};
+    SelectionListener NONE = (step, selection) -> {};
 
     /**
      * @param selection of all rows of the step; only valid during the call. Empty (k = 0) where every row attends to
      *     everything that it sees
      */
-    void selected(QueryRows rows, Selection selection);
+    void selected(LayerStep step, Selection selection);
 }

@@ -1,80 +1,66 @@
 package dev.gyre.attention.backend;
 
-import dev.gyre.attention.EngineException;
-import dev.gyre.attention.IndexQueries;
 import dev.gyre.attention.LatentAttention;
-import dev.gyre.attention.MlaQueries;
+import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
-import dev.gyre.attention.cache.IndexKeyCache;
-import dev.gyre.attention.cache.LatentCache;
+import dev.gyre.attention.policy.SelectionPolicy;
+
+import java.util.function.IntPredicate;
 
 /**
- * {@code dsa}: DeepSeek Sparse Attention. The indexer scores what each row sees, the best topk are attended. Rows that
- * see no more than topk tokens select everything without being scored.
+ * Attention to what a policy selects, at most k tokens a row. Where no row sees more than k there is nothing to select,
+ * and everything is attended to, whatever the policy.
  */
 final class SparseBackend implements AttentionBackend {
+    private static final Selection EVERYTHING = new Selection();
+
+    private final SelectionPolicy policy;
+    private final int topk;
+    private final IntPredicate measured;
     private final Implementations implementations;
-    private final long scoreBytes;
+    /** Of the last layer that selected by itself. */
     private final Selection selection = new Selection();
-    private float[] scores = new float[0];
 
-    /** @param scoreBytes the most memory that the scores of a group of rows may take */
-    SparseBackend(Implementations implementations, long scoreBytes) {
+    /**
+     * @param topk how many tokens a row attends to at most
+     * @param measured layers that run their indexer also where the policy has no use for it
+     */
+    SparseBackend(SelectionPolicy policy, int topk, IntPredicate measured, Implementations implementations) {
+        this.policy = policy;
+        this.topk = topk;
+        this.measured = measured;
         this.implementations = implementations;
-        this.scoreBytes = scoreBytes;
     }
 
     @Override
-    public boolean usesIndexer() {
-        return true;
+    public SelectionPolicy policy() {
+        return policy;
     }
 
     @Override
-    public void attend(
-            MlaQueries queries,
-            LatentCache latents,
-            IndexQueries index,
-            IndexKeyCache keys,
-            QueryRows rows,
-            float[] out,
-            SelectionListener listener) {
-        if (rows.longest() <= index.topk()) {
-            DenseBackend.attendToAll(implementations, queries, latents, rows, out, listener);
-            return;
-        }
-        selection.resize(rows.rows(), index.topk());
-        for (int row = 0; row < rows.rows(); ) {
-            if (rows.visible(row) <= index.topk()) {
-                selection.selectAll(rows, row++);
-            } else {
-                row = scoreAndSelect(index, keys, rows, row);
-            }
-        }
+    public boolean usesIndexer(int layer) {
+        return policy.usesIndexer() && policy.selects(layer) || measured.test(layer);
+    }
+
+    @Override
+    public void attend(LayerStep step, float[] out, SelectionListener listener) {
+        QueryRows rows = step.rows();
         LatentAttention attention = rows.isDecode() ? implementations.decode() : implementations.prefill();
-        attention.sparse(queries, latents, selection.slots(), rows.rows(), index.topk(), out);
-        listener.selected(rows, selection);
+        Selection chosen = rows.longest() <= topk ? EVERYTHING : select(step);
+        if (chosen.k() == 0) {
+            attention.dense(step.queries(), step.latents(), rows, out);
+        } else {
+            attention.sparse(step.queries(), step.latents(), chosen.slots(), rows.rows(), chosen.k(), out);
+        }
+        listener.selected(step, chosen);
     }
 
-    /** Serves the rows from {@code from} on that need scores, as many as the budget holds; returns the next row. */
-    private int scoreAndSelect(IndexQueries index, IndexKeyCache keys, QueryRows rows, int from) {
-        int stride = rows.longest();
-        long fitting = Math.min(scoreBytes / Float.BYTES, Integer.MAX_VALUE - 8L) / stride;
-        if (fitting == 0) {
-            throw new EngineException("--score-buffer of " + scoreBytes + " bytes is too small for one row of "
-                    + stride + " tokens; give it at least " + (long) stride * Float.BYTES + " bytes.");
+    private Selection select(LayerStep step) {
+        if (policy.selects(step.layer())) {
+            selection.resize(step.rows().rows(), topk);
+            policy.select(step, selection);
         }
-        int to = from + 1;
-        while (to < rows.rows() && to - from < fitting && rows.visible(to) > index.topk()) {
-            to++;
-        }
-        int size = (to - from) * stride;
-        if (scores.length < size) {
-            // a decode row grows by one token a step: leave room, so that not every step allocates
-            scores = new float[(int) Math.min(Math.max(size, size + size / 4L), fitting * stride)];
-        }
-        implementations.indexer().score(index, keys, rows, from, to, scores, stride);
-        implementations.topk().select(scores, stride, rows, from, to, selection);
-        return to;
+        return selection; // positions and slots are the same in all layers
     }
 }

@@ -5,7 +5,9 @@ import dev.gyre.attention.EngineException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 import java.util.SplittableRandom;
 
 /**
@@ -15,38 +17,42 @@ import java.util.SplittableRandom;
 public final class KvCache implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final List<LatentCache> latents = new ArrayList<>();
+    /** null where a layer has none. */
     private final List<IndexKeyCache> indexKeys = new ArrayList<>();
     private final List<Runnable> closing = new ArrayList<>();
     private final PagePool pool;
 
+    /** Caches of layers that are all alike, as {@link #KvCache(List, CacheDtype, int)} makes them. */
+    public KvCache(int layers, CacheShape shape, CacheDtype dtype, int tokens) {
+        this(Collections.nCopies(layers, shape), dtype, tokens);
+    }
+
     /**
-     * @param shape what a token needs in a layer; {@code shape.index() == 0} leaves the index keys out
+     * @param layers what a token needs in each layer; one with {@code index() == 0} has no index keys
      * @param tokens how many tokens there must be room for, over all sequences, each rounded up to whole pages
      */
-    public KvCache(int layers, CacheShape shape, CacheDtype dtype, int tokens) {
+    public KvCache(List<CacheShape> layers, CacheDtype dtype, int tokens) {
         int pages = Math.ceilDiv(tokens, PageTable.PAGE);
         int slots = Math.multiplyExact(pages, PageTable.PAGE);
         pool = new PagePool(pages);
         try {
-            for (int layer = 0; layer < layers; layer++) {
+            for (CacheShape shape : layers) {
                 MemorySegment rows = allocate(slots, shape.latentBytes(dtype));
                 latents.add(new LatentCache(shape, dtype, rows, slots, new Changes(slots, closing)));
-                if (shape.index() > 0) {
-                    MemorySegment keys = allocate(slots, shape.indexBytes(dtype));
-                    indexKeys.add(new IndexKeyCache(shape, dtype, keys, slots, new Changes(slots, closing)));
-                }
+                indexKeys.add(shape.index() == 0 ? null : new IndexKeyCache(
+                        shape, dtype, allocate(slots, shape.indexBytes(dtype)), slots, new Changes(slots, closing)));
             }
         } catch (OutOfMemoryError e) {
             arena.close();
-            long bytes = Math.multiplyExact((long) slots, bytesPerToken(layers, shape, dtype));
+            long bytes = Math.multiplyExact((long) slots, bytesPerToken(layers, dtype));
             throw new EngineException("the KV cache needs " + bytes + " bytes and the machine does not have them free; "
                     + "use a shorter --context-length or a smaller --kv-cache-dtype.", e);
         }
     }
 
     /** Bytes that one token takes in the caches of all layers. */
-    public static long bytesPerToken(int layers, CacheShape shape, CacheDtype dtype) {
-        return Math.multiplyExact((long) layers, shape.latentBytes(dtype) + shape.indexBytes(dtype));
+    public static long bytesPerToken(List<CacheShape> layers, CacheDtype dtype) {
+        return layers.stream().mapToLong(shape -> shape.latentBytes(dtype) + shape.indexBytes(dtype)).sum();
     }
 
     /** The pages that sequences take theirs from. */
@@ -59,7 +65,7 @@ public final class KvCache implements AutoCloseable {
         return latents.get(layer);
     }
 
-    /** A layer's index keys; only where the model has an indexer. */
+    /** A layer's index keys; null where it has none. */
     public IndexKeyCache indexKeys(int layer) {
         return indexKeys.get(layer);
     }
@@ -67,7 +73,7 @@ public final class KvCache implements AutoCloseable {
     /** Makes a page, in every layer, what another one is. */
     void copyPage(int from, int to) {
         latents.forEach(cache -> cache.copyPage(from, to));
-        indexKeys.forEach(cache -> cache.copyPage(from, to));
+        indexKeys.stream().filter(Objects::nonNull).forEach(cache -> cache.copyPage(from, to));
     }
 
     /**
@@ -83,6 +89,9 @@ public final class KvCache implements AutoCloseable {
             }
         }
         for (IndexKeyCache cache : indexKeys) {
+            if (cache == null) {
+                continue;
+            }
             float[] key = new float[cache.dim()];
             for (int position = from; position < to; position++) {
                 fill(key, random);

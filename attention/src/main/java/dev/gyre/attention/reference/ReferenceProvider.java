@@ -1,5 +1,6 @@
 package dev.gyre.attention.reference;
 
+import dev.gyre.attention.AttentionMass;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
@@ -39,5 +40,10 @@ public final class ReferenceProvider implements AttentionProvider {
     @Override
     public LatentAttention latentAttention(Resources resources) {
         return new ReferenceLatentAttention(resources.pool());
+    }
+
+    @Override
+    public AttentionMass attentionMass(Resources resources) {
+        return new ReferenceAttentionMass(resources.pool());
     }
 }

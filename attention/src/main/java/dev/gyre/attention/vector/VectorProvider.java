@@ -1,5 +1,6 @@
 package dev.gyre.attention.vector;
 
+import dev.gyre.attention.AttentionMass;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
@@ -42,5 +43,10 @@ public final class VectorProvider implements AttentionProvider {
     @Override
     public LatentAttention latentAttention(Resources resources) {
         return new VectorLatentAttention(resources.pool());
+    }
+
+    @Override
+    public AttentionMass attentionMass(Resources resources) {
+        return new VectorAttentionMass(resources.pool());
     }
 }

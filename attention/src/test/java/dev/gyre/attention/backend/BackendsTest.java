@@ -3,11 +3,13 @@ package dev.gyre.attention.backend;
 import static dev.gyre.attention.Randoms.normal;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.IndexQueries;
+import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.MlaQueries;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
@@ -15,6 +17,9 @@ import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.attention.cache.PageTable;
+import dev.gyre.attention.policy.IndexSharing;
+import dev.gyre.attention.policy.LayerShape;
+import dev.gyre.attention.policy.PolicyContext;
 import org.junit.jupiter.api.Test;
 
 import java.util.Map;
@@ -31,10 +36,24 @@ class BackendsTest {
         assertEquals("reference", providers.choose(Phase.TOPK, "reference").name());
         try (WorkerPool pool = new WorkerPool(1)) {
             Implementations implementations = Implementations.choose(providers, Map.of(), Resources.of(pool));
-            assertThrows(EngineException.class, () -> AttentionBackends.create("fa3", true, implementations, 1));
-            assertThrows(EngineException.class, () -> AttentionBackends.create("nsa", false, implementations, 1));
-            assertTrue(AttentionBackends.create("nsa", true, implementations, 1).usesIndexer());
+            assertThrows(EngineException.class, () -> create("fa3", implementations, 3, 1));
+            assertThrows(EngineException.class, () -> create("nsa", implementations, 0, 1));
+            assertTrue(create("nsa", implementations, 3, 1).usesIndexer(0));
+            assertFalse(create("dense", implementations, 3, 1).usesIndexer(0));
         }
+    }
+
+    private static AttentionBackend create(
+            String name, Implementations implementations, int indexHeads, long scoreBytes) {
+        LayerShape shape = new LayerShape(2, 8, 4, indexHeads, 6, 20, 1, 48, 24);
+        PolicyContext context = new PolicyContext(
+                implementations.indexer(),
+                implementations.topk(),
+                implementations.host(),
+                shape,
+                IndexSharing.none(1),
+                scoreBytes);
+        return AttentionBackends.create(name, null, context, false, implementations);
     }
 
     /** However few rows the score buffer holds, the result is the same to the bit; a buffer below a row is an error. */
@@ -55,7 +74,7 @@ class BackendsTest {
             Random random = new Random(9);
             int n = rows.rows();
             MlaQueries queries = new MlaQueries(normal(random, n * 2 * 12), 2, 8, 4, 0.3f);
-            IndexQueries index = new IndexQueries(normal(random, n * 3 * 6), normal(random, n * 3), 3, 6, 20);
+            IndexQueries index = new IndexQueries(normal(random, n * 3 * 6), normal(random, n * 3), 3, 6);
             Implementations implementations = Implementations.choose(Providers.load(), Map.of(), Resources.of(pool));
             float[] expected = new float[n * 2 * 8];
             run(implementations, 1 << 20, queries, index, cache, rows, expected);
@@ -78,7 +97,7 @@ class BackendsTest {
             KvCache cache,
             QueryRows rows,
             float[] out) {
-        AttentionBackends.create("dsa", true, implementations, bytes)
-                .attend(queries, cache.latents(0), index, cache.indexKeys(0), rows, out, SelectionListener.NONE);
+        LayerStep step = new LayerStep(0, rows, queries, cache.latents(0), index, cache.indexKeys(0));
+        create("dsa", implementations, 3, bytes).attend(step, out, SelectionListener.NONE);
     }
 }

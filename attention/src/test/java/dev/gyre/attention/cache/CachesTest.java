@@ -17,6 +17,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
@@ -32,7 +33,7 @@ class CachesTest {
         assertEquals(1152, V32.latentBytes(CacheDtype.BF16));
         assertEquals(656, V32.latentBytes(CacheDtype.FP8_E4M3));
         assertEquals(132, V32.indexBytes(CacheDtype.FP8_E4M3));
-        assertEquals(61 * (656 + 132), KvCache.bytesPerToken(61, V32, CacheDtype.FP8_E4M3));
+        assertEquals(61 * (656 + 132), KvCache.bytesPerToken(Collections.nCopies(61, V32), CacheDtype.FP8_E4M3));
     }
 
     /** What was written comes back, rounded as the dtype rounds, and neighbours stay as they were. */

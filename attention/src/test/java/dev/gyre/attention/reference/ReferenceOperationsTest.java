@@ -95,7 +95,7 @@ class ReferenceOperationsTest {
             float[] scores = new float[6 * 100];
             Arrays.fill(scores, Float.MAX_VALUE);
             new ReferenceIndexScorer(pool)
-                    .score(new IndexQueries(q, w, 3, 6, 1), cache.indexKeys(0), rows, 2, 8, scores, 100);
+                    .score(new IndexQueries(q, w, 3, 6), cache.indexKeys(0), rows, 2, 8, scores, 100);
             float[] key = new float[6];
             for (int row = 2; row < 8; row++) {
                 PageTable table = row < 5 ? first : second;

@@ -37,7 +37,7 @@ class VectorIndexScorerTest {
     }
 
     private IndexQueries queries(int rows, int heads, int dim) {
-        return new IndexQueries(normal(random, rows * heads * dim), normal(random, rows * heads), heads, dim, 1);
+        return new IndexQueries(normal(random, rows * heads * dim), normal(random, rows * heads), heads, dim);
     }
 
     /** Scores of rows [from, to) in a buffer of sentinels with more room than is needed. */
@@ -132,7 +132,7 @@ class VectorIndexScorerTest {
             for (int i = 0; i < q.length; i++) {
                 q[i] = i % 5 == 0 ? -0f : Math.abs(q[i]) + 0.5f;
             }
-            IndexQueries queries = new IndexQueries(q, new float[] {1, -1, 2, -2, -3, -1, -1, 0, -0f, 2}, 5, 16, 1);
+            IndexQueries queries = new IndexQueries(q, new float[] {1, -1, 2, -2, -3, -1, -1, 0, -0f, 2}, 5, 16);
             compare(queries, scene, rows, 0, 2, "negative keys");
             float[] found = score(vector, queries, scene, rows, 0, 2, 131);
             for (int row = 0; row < 2; row++) {
@@ -173,7 +173,7 @@ class VectorIndexScorerTest {
                 int visible = rows.visible(row);
                 IndexQueries own = new IndexQueries(
                         Arrays.copyOfRange(queries.queries(), row * 80, (row + 1) * 80),
-                        Arrays.copyOfRange(queries.weights(), row * 5, (row + 1) * 5), 5, 16, 1);
+                        Arrays.copyOfRange(queries.weights(), row * 5, (row + 1) * 5), 5, 16);
                 float[] alone = score(vector, own, scene, Scene.alone(rows, row), 0, 1, visible);
                 assertSameBits(expected, row * 1300, alone, 0, visible, "row " + row + " alone");
                 float[] part = score(vector, queries, scene, rows, row, Math.min(row + 2, rows.rows()), 1300);

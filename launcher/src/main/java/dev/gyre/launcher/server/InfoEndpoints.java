@@ -2,6 +2,7 @@ package dev.gyre.launcher.server;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.gyre.attention.policy.SelectionPolicies;
 import dev.gyre.model.Model;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.EngineStats;
@@ -186,7 +187,7 @@ final class InfoEndpoints {
     void inspect(Call call) throws IOException {
         Body body = call.body();
         Model model = server.engine().model();
-        if (!model.config().isSparse() || model.attentionBackend().equals("dense")) {
+        if (model.selectionPolicy().spec().equals(SelectionPolicies.DENSE)) {
             throw ApiError.bad(null, "attention is dense here: every token attends to all before it.");
         }
         int[] ids = body.ids("input_ids", model.config().vocabulary());

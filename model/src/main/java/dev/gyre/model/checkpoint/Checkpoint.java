@@ -94,6 +94,11 @@ public final class Checkpoint implements AutoCloseable {
         });
     }
 
+    /** Whether there is a tensor of that name. */
+    public boolean has(String name) {
+        return entries.containsKey(name);
+    }
+
     /** A vector of that many elements. */
     public Weight vector(String name, int size) {
         return weight(name, new long[] {size}, 1, size);

@@ -1,6 +1,7 @@
 package dev.gyre.model.config;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.gyre.attention.policy.IndexSharing;
 
 /** Reads {@code config.json} in either of Hugging Face's spellings. */
 public final class ConfigReader {
@@ -92,7 +93,36 @@ public final class ConfigReader {
                 heads,
                 dim,
                 fields.count("index_topk", 1),
-                fields.flag("indexer_rope_interleave", false));
+                fields.flag("indexer_rope_interleave", false),
+                sharing(fields, fields.count("num_hidden_layers", 1)));
+    }
+
+    /**
+     * Which layers run their indexer, in any of three spellings: GLM's list of a word for each layer, IndexCache's string
+     * of a letter for each, or one in so many. Where there are several the more explicit one counts. Layers for
+     * multi-token prediction may be listed behind the others.
+     */
+    private static IndexSharing sharing(Fields fields, int layers) {
+        if (fields.has("indexer_types")) {
+            StringBuilder letters = new StringBuilder();
+            for (JsonNode type : fields.get("indexer_types")) {
+                letters.append(type.asText().equals("full") ? 'F' : type.asText().equals("shared") ? 'S' : '?');
+            }
+            return sharing(fields, "indexer_types", "of \"full\" and \"shared\"", letters.toString(), layers);
+        }
+        if (fields.has("index_topk_pattern")) {
+            String pattern = fields.text("index_topk_pattern", "");
+            return sharing(fields, "index_topk_pattern", "of the letters F and S", pattern, layers);
+        }
+        int offset = fields.count("index_skip_topk_offset", 1, IndexSharing.OFFSET);
+        return IndexSharing.every(fields.count("index_topk_freq", 1, 1), offset, layers);
+    }
+
+    private static IndexSharing sharing(Fields fields, String field, String of, String letters, int layers) {
+        if (letters.length() < layers || !letters.matches("F[FS]*")) {
+            throw fields.wrong(field, of + ", one for each of the " + layers + " layers, the first full");
+        }
+        return new IndexSharing(letters.substring(0, layers));
     }
 
     private static ModelConfig.Moe moe(Fields fields) {

@@ -1,5 +1,7 @@
 package dev.gyre.model.config;
 
+import dev.gyre.attention.policy.IndexSharing;
+
 /**
  * The shape of a DeepSeek-V3-family model.
  *
@@ -61,8 +63,9 @@ public record ModelConfig(
      * @param dim index head dimension; its first {@code mla.rope} values are rotary
      * @param topk how many tokens a query attends to at most
      * @param interleaved whether its RoPE rotates pairs (2i, 2i+1); DeepSeek-V3.2's rotates (i, i + rope/2)
+     * @param sharing which layers run it; the others attend to what the last such layer selected
      */
-    public record Indexer(int heads, int dim, int topk, boolean interleaved) {}
+    public record Indexer(int heads, int dim, int topk, boolean interleaved, IndexSharing sharing) {}
 
     /**
      * Mixture of experts with group-limited routing.

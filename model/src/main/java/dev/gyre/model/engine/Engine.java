@@ -55,7 +55,7 @@ public final class Engine implements AutoCloseable {
         if (options.maxTotalTokens() > 0) {
             return options.maxTotalTokens();
         }
-        long bytes = KvCache.bytesPerToken(model.config().layers(), model.cacheShape(), model.cacheDtype());
+        long bytes = KvCache.bytesPerToken(model.cacheShapes(), model.cacheDtype());
         long most = Math.max(HostMemory.bytes() / SHARE_OF_MEMORY / bytes, 1);
         long contexts = Math.min(CONTEXTS, options.maxRunning());
         return (int) Math.min(Math.min(contexts * model.contextLength(), most), Integer.MAX_VALUE / 2);

@@ -1,6 +1,7 @@
 package dev.gyre.model.engine;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.attention.cache.PageTable;
@@ -223,7 +224,8 @@ final class Scheduler {
     private static StepObserver watcher(List<Job> jobs) {
         return new StepObserver() {
             @Override
-            public void selected(int layer, QueryRows rows, Selection selection) {
+            public void selected(LayerStep layer, Selection selection) {
+                QueryRows rows = layer.rows();
                 for (int row = 0; row < rows.rows(); row++) {
                     Job job = jobs.get(rows.sequence(row));
                     if (job.request.selections() && rows.position(row) == job.promptLength() - 1) {

@@ -40,7 +40,7 @@ public final class Decoder {
         RopeTable rope = new RopeTable(config.rope(), config.mla().rope(), true);
         RopeTable indexRope = new RopeTable(config.rope(), config.mla().rope(), false);
         for (int layer = 0; layer < config.layers(); layer++) {
-            layers.add(new DecoderLayer(checkpoint, layer, config, rope, indexRope));
+            layers.add(new DecoderLayer(checkpoint, layer, config, rope, indexRope, ops.usesIndexer(layer)));
         }
         norm = checkpoint.vector("model.norm.weight", config.hidden());
         head = config.tiedEmbeddings()

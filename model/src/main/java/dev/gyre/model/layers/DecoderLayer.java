@@ -21,11 +21,18 @@ final class DecoderLayer {
     private final MlpWeights mlp;
     private final MoeWeights moe;
 
-    DecoderLayer(Checkpoint checkpoint, int layer, ModelConfig model, RopeTable rope, RopeTable indexRope) {
+    /** @param runsIndexer whether the layer selects with its indexer */
+    DecoderLayer(
+            Checkpoint checkpoint,
+            int layer,
+            ModelConfig model,
+            RopeTable rope,
+            RopeTable indexRope,
+            boolean runsIndexer) {
         String prefix = "model.layers." + layer + ".";
         eps = model.normEps();
         inputNorm = checkpoint.vector(prefix + "input_layernorm.weight", model.hidden());
-        attention = new LatentAttentionLayer(checkpoint, layer, model, rope, indexRope);
+        attention = new LatentAttentionLayer(checkpoint, layer, model, rope, indexRope, runsIndexer);
         mlpNorm = checkpoint.vector(prefix + "post_attention_layernorm.weight", model.hidden());
         boolean sparse = model.isMoe(layer);
         mlp = sparse ? null : mlp(checkpoint, prefix + "mlp.", model.hidden(), model.intermediate());

@@ -32,9 +32,16 @@ final class LatentAttentionLayer {
     private final Weight kvNorm;
     private final Weight kvUp;
     private final Weight outProjection;
+    /** null where the layer does not run one. */
     private final Indexer indexer;
 
-    LatentAttentionLayer(Checkpoint checkpoint, int layer, ModelConfig model, RopeTable rope, RopeTable indexRope) {
+    LatentAttentionLayer(
+            Checkpoint checkpoint,
+            int layer,
+            ModelConfig model,
+            RopeTable rope,
+            RopeTable indexRope,
+            boolean runsIndexer) {
         String prefix = "model.layers." + layer + ".self_attn.";
         this.layer = layer;
         this.rope = rope;
@@ -56,7 +63,19 @@ final class LatentAttentionLayer {
                 prefix + "kv_b_proj.weight", Math.multiplyExact(mla.heads(), mla.nope() + mla.value()), mla.kvRank());
         outProjection = checkpoint.matrix(
                 prefix + "o_proj.weight", model.hidden(), Math.multiplyExact(mla.heads(), mla.value()));
-        indexer = model.isSparse() ? new Indexer(checkpoint, prefix + "indexer.", model, indexRope) : null;
+        indexer = indexer(checkpoint, layer, model, indexRope, runsIndexer);
+    }
+
+    /** A layer that shares another's selection may come with weights of an indexer: they belong to the model. */
+    private static Indexer indexer(
+            Checkpoint checkpoint, int layer, ModelConfig model, RopeTable rope, boolean runsIndexer) {
+        String prefix = "model.layers." + layer + ".self_attn.indexer.";
+        boolean expected = runsIndexer || model.isSparse() && model.indexer().sharing().runs(layer);
+        if (!expected && !(model.isSparse() && checkpoint.has(prefix + "wk.weight"))) {
+            return null;
+        }
+        Indexer indexer = new Indexer(checkpoint, prefix, model, rope);
+        return runsIndexer ? indexer : null;
     }
 
     /** {@code work.output} = attention of {@code work.normed}; the step's latents and index keys are cached. */
@@ -75,13 +94,13 @@ final class LatentAttentionLayer {
         ops.rmsNorm(rows, work.latent, kvNorm, COMPRESSED_NORM_EPS, work.latent);
         ops.rope(step, work.ropeKey, 1, 0, rope, mla.interleaved());
 
-        if (work.index != null) {
+        if (indexer != null) {
             indexer.project(ops, step, work);
         }
-        ops.append(step, layer, work.kv, work.indexKeys);
+        ops.append(step, layer, work.kv, indexer == null ? null : work.indexKeys);
 
         ops.absorb(rows, work.queries, kvUp, shape, work.latentQueries);
-        ops.attend(step, layer, work.latentQueries, shape, work.index, work.attended);
+        ops.attend(step, layer, work.latentQueries, shape, indexer == null ? null : work.index, work.attended);
         ops.expand(rows, work.attended, kvUp, shape, work.values);
         ops.linear(rows, work.values, outProjection, work.output);
     }

@@ -50,17 +50,20 @@ final class Workspace {
         ropeKey = ops.columns(kv, mla.kvRank(), mla.rope());
         attended = ops.tensor(capacity, mla.heads() * mla.kvRank());
         values = ops.tensor(capacity, mla.heads() * mla.value());
-        ModelConfig.Indexer indexer = ops.usesIndexer() ? config.indexer() : null;
+        ModelConfig.Indexer indexer = indexes(ops, config) ? config.indexer() : null;
         indexKeys = indexer == null ? null : ops.tensor(capacity, indexer.dim());
         index = indexer == null ? null : new IndexInput(
                 ops.tensor(capacity, indexer.heads() * indexer.dim()),
                 ops.tensor(capacity, indexer.heads()),
                 indexer.heads(),
-                indexer.dim(),
-                indexer.topk());
+                indexer.dim());
         // without a dense layer no tensor of the checkpoint vouches for this width
         boolean dense = IntStream.range(0, config.layers()).anyMatch(layer -> !config.isMoe(layer));
         gate = dense ? ops.tensor(capacity, config.intermediate()) : null;
         up = dense ? ops.tensor(capacity, config.intermediate()) : null;
+    }
+
+    private static boolean indexes(Ops ops, ModelConfig config) {
+        return IntStream.range(0, config.layers()).anyMatch(ops::usesIndexer);
     }
 }

@@ -5,6 +5,5 @@ package dev.gyre.model.ops;
  *
  * @param queries {@code [rows, heads * dim]}, rotated
  * @param weights {@code [rows, heads]}, scaled
- * @param topk how many tokens a row selects at most
  */
-public record IndexInput(Tensor queries, Tensor weights, int heads, int dim, int topk) {}
+public record IndexInput(Tensor queries, Tensor weights, int heads, int dim) {}

@@ -69,18 +69,18 @@ public interface Ops {
      * Stores the step's latents and index keys in the caches of a layer.
      *
      * @param latents {@code [rows, latent + rope]}
-     * @param indexKeys {@code [rows, index dim]}; null where the model has no indexer
+     * @param indexKeys {@code [rows, index dim]}; null where the layer runs no indexer
      */
     void append(Step step, int layer, Tensor latents, Tensor indexKeys);
 
-    /** Whether {@link #attend} needs index queries. */
-    boolean usesIndexer();
+    /** Whether a layer runs its indexer: {@link #append} needs its keys and {@link #attend} its queries. */
+    boolean usesIndexer(int layer);
 
     /**
      * Attention of a layer over its caches.
      *
      * @param q as {@link #absorb} made it
-     * @param index what the indexer asks; null where {@link #usesIndexer()} is false
+     * @param index what the indexer asks; null where {@link #usesIndexer} is false
      * @param out {@code [rows, heads * latent]}
      */
     void attend(Step step, int layer, Tensor q, MlaShape shape, IndexInput index, Tensor out);

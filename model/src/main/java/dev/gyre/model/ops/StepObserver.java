@@ -1,5 +1,6 @@
 package dev.gyre.model.ops;
 
+import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 
@@ -9,9 +10,10 @@ public interface StepObserver {
     StepObserver NONE = new StepObserver() {};
 
     /**
+     * @param layer what the layer asked, and of whom
      * @param selection of all rows; only valid during the call; k = 0 where every row attends to all that it sees
      */
-    default void selected(int layer, QueryRows rows, Selection selection) {}
+    default void selected(LayerStep layer, Selection selection) {}
 
     /**
      * @param layer 0 is the embedding, then the residual stream after each layer

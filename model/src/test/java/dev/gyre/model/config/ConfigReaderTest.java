@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.gyre.attention.policy.IndexSharing;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -21,7 +22,7 @@ class ConfigReaderTest {
         assertEquals("DeepseekV32ForCausalLM", config.architecture());
         assertEquals(new ModelConfig.Mla(128, 1536, 512, 128, 64, 128, true), config.mla());
         assertEquals(192, config.mla().query());
-        assertEquals(new ModelConfig.Indexer(64, 128, 2048, false), config.indexer());
+        assertEquals(new ModelConfig.Indexer(64, 128, 2048, false, IndexSharing.none(61)), config.indexer());
         assertEquals(new ModelConfig.Moe(3, 1, 256, 8, 8, 4, 2048, 1, true, 2.5f), config.moe());
         assertEquals(List.of(129280, 7168, 61, 1, 18432), List.of(config.vocabulary(), config.hidden(),
                 config.layers(), config.mtpLayers(), config.intermediate()));

@@ -1,6 +1,7 @@
 package dev.gyre.model.ops.cpu;
 
 import dev.gyre.attention.IndexQueries;
+import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.MlaQueries;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.WorkerPool;
@@ -15,8 +16,10 @@ import dev.gyre.model.ops.MoeWeights;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.RopeTable;
 import dev.gyre.model.ops.Step;
+import dev.gyre.model.ops.StepObserver;
 import dev.gyre.model.ops.Tensor;
 
+import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.Map;
 
@@ -28,15 +31,10 @@ public final class CpuOps implements Ops {
     private final MoeRunner moe;
     private float[] embedding = new float[0];
     private final Map<Weight, float[]> vectors = new IdentityHashMap<>();
-    /** What {@link #attend} passed on last: most calls ask with the same tensors. */
-    private MlaQueries queries;
-    private MlaShape queriesShape;
-    private IndexQueries indexQueries;
-    private IndexInput indexInput;
-    private Step observedStep;
-    private int observedLayer;
-    private final SelectionListener listener =
-            (rows, selection) -> observedStep.observer().selected(observedLayer, rows, selection);
+    /** What {@link #attend} passed on last, by layer: most steps ask with the same tensors. */
+    private LayerStep[] layers = new LayerStep[0];
+    private StepObserver observer;
+    private final SelectionListener listener = (layer, selection) -> observer.selected(layer, selection);
 
     /** Operations on the threads of {@code pool}. */
     public CpuOps(WorkerPool pool, AttentionBackend attention, Kernels kernels) {
@@ -153,36 +151,39 @@ public final class CpuOps implements Ops {
     }
 
     @Override
-    public boolean usesIndexer() {
-        return attention.usesIndexer();
+    public boolean usesIndexer(int layer) {
+        return attention.usesIndexer(layer);
     }
 
     @Override
     public void attend(Step step, int layer, Tensor q, MlaShape shape, IndexInput index, Tensor out) {
-        float[] asked = HostTensor.of(q).packed();
-        if (queries == null || queries.queries() != asked || queriesShape != shape) {
-            queries = new MlaQueries(asked, shape.heads(), shape.latent(), shape.rope(), shape.scale());
-            queriesShape = shape;
+        observer = step.observer();
+        attention.attend(layerStep(step, layer, q, shape, index), HostTensor.of(out).packed(), listener);
+    }
+
+    private LayerStep layerStep(Step step, int layer, Tensor q, MlaShape shape, IndexInput index) {
+        LatentCache latents = step.cache().latents(layer);
+        float[] queries = HostTensor.of(q).packed();
+        float[] indexQueries = index == null ? null : HostTensor.of(index.queries()).packed();
+        if (layer >= layers.length) {
+            layers = Arrays.copyOf(layers, layer + 1);
         }
-        if (index != indexInput) {
-            indexQueries = index == null ? null : new IndexQueries(
-                    HostTensor.of(index.queries()).packed(),
-                    HostTensor.of(index.weights()).packed(),
-                    index.heads(),
-                    index.dim(),
-                    index.topk());
-            indexInput = index;
+        LayerStep last = layers[layer];
+        if (last == null
+                || last.rows() != step.rows()
+                || last.latents() != latents
+                || last.queries().queries() != queries
+                || (last.index() == null ? null : last.index().queries()) != indexQueries) {
+            layers[layer] = new LayerStep(
+                    layer,
+                    step.rows(),
+                    new MlaQueries(queries, shape.heads(), shape.latent(), shape.rope(), shape.scale()),
+                    latents,
+                    index == null ? null : new IndexQueries(
+                            indexQueries, HostTensor.of(index.weights()).packed(), index.heads(), index.dim()),
+                    index == null ? null : step.cache().indexKeys(layer));
         }
-        observedStep = step;
-        observedLayer = layer;
-        attention.attend(
-                queries,
-                step.cache().latents(layer),
-                indexQueries,
-                index == null ? null : step.cache().indexKeys(layer),
-                step.rows(),
-                HostTensor.of(out).packed(),
-                listener);
+        return layers[layer];
     }
 
     @Override

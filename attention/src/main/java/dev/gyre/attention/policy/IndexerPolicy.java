@@ -1,0 +1,61 @@
+package dev.gyre.attention.policy;
+
+import dev.gyre.attention.IndexScorer;
+import dev.gyre.attention.LayerStep;
+import dev.gyre.attention.Selection;
+import dev.gyre.attention.TopK;
+
+/**
+ * {@code indexer}: DeepSeek Sparse Attention as it is (arXiv 2512.02556, section 2.1). The lightning indexer scores
+ * every token that a row sees, and the k best are attended to.
+ *
+ * <p>Cost of a row that sees L tokens: {@code 2 H D L} operations and L index keys read.
+ *
+ * <p>{@code shared} is the same with an indexer in some of the layers only (IndexCache, arXiv 2603.12201), whatever the
+ * model's configuration says of that; it costs that share of the above.
+ */
+final class IndexerPolicy extends IndexedPolicy {
+    private final IndexScorer indexer;
+    private final TopK topk;
+    private final LayerShape shape;
+    private final ScoreBuffer buffer;
+
+    private IndexerPolicy(PolicyParameters parameters, PolicyContext context, IndexSharing sharing) {
+        super(parameters, sharing);
+        indexer = context.indexer();
+        topk = context.topk();
+        shape = context.shape();
+        buffer = new ScoreBuffer(context.scoreBytes());
+    }
+
+    /** Layers share as the model's configuration says. */
+    static IndexerPolicy indexer(PolicyParameters parameters, PolicyContext context) {
+        return new IndexerPolicy(parameters, context, context.sharing());
+    }
+
+    /** Layers share as the parameters say. */
+    static IndexerPolicy shared(PolicyParameters parameters, PolicyContext context) {
+        int freq = parameters.count("freq", 1);
+        int offset = parameters.count("offset", 1);
+        return new IndexerPolicy(parameters, context, IndexSharing.every(freq, offset, context.shape().layers()));
+    }
+
+    @Override
+    void choose(LayerStep step, int from, int to, Selection selection) {
+        int stride = step.rows().longest();
+        int most = buffer.rows(stride);
+        for (int first = from; first < to; ) {
+            int end = Math.min(to - first, most) + first;
+            float[] scores = buffer.reserve(end - first, stride);
+            indexer.score(step.index(), step.keys(), step.rows(), first, end, scores, stride);
+            topk.select(scores, stride, step.rows(), first, end, selection);
+            first = end;
+        }
+    }
+
+    @Override
+    public SelectionCost cost(int context) {
+        double operations = shape.scoreOperations(shape.indexHeads()) * context;
+        return shape.choosing(operations, (double) shape.indexBytes() * context, context).choosing(share());
+    }
+}
