@@ -12,6 +12,7 @@ import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.attention.cache.PageTable;
+import dev.gyre.attention.policy.HostOperations;
 import dev.gyre.attention.policy.LayerShape;
 import dev.gyre.attention.policy.PolicyContext;
 import dev.gyre.attention.policy.SelectionPolicy;
@@ -196,6 +197,11 @@ public final class Model implements AutoCloseable {
     /** What selects the tokens to attend to, and what that costs. */
     public SelectionPolicy selectionPolicy() {
         return attention.policy();
+    }
+
+    /** Operations on the engine's threads, for measurements. */
+    public HostOperations hostOperations() {
+        return implementations.host();
     }
 
     /** Which implementation serves each phase. */

@@ -17,9 +17,15 @@ public final class ReferenceAttentionMass implements AttentionMass {
 
     @Override
     public void mass(
-            MlaQueries queries, LatentCache cache, QueryRows rows, int from, int to, float[] mass, int stride) {
-        pool.run(to - from, (i, worker) -> {
-            int row = from + i;
+            MlaQueries queries,
+            LatentCache cache,
+            QueryRows rows,
+            int[] chosen,
+            int count,
+            float[] mass,
+            int stride) {
+        pool.run(count, (i, worker) -> {
+            int row = chosen[i];
             double[] sum = new double[rows.visible(row)];
             for (int head = 0; head < queries.heads(); head++) {
                 double[] weights = softmax(queries, row, head, cache, rows);

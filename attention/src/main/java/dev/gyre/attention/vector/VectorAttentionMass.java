@@ -41,10 +41,16 @@ public final class VectorAttentionMass implements AttentionMass {
 
     @Override
     public void mass(
-            MlaQueries queries, LatentCache cache, QueryRows rows, int from, int to, float[] mass, int stride) {
-        pool.run(to - from, (i, worker) -> {
+            MlaQueries queries,
+            LatentCache cache,
+            QueryRows rows,
+            int[] chosen,
+            int count,
+            float[] mass,
+            int stride) {
+        pool.run(count, (i, worker) -> {
             Scratch work = scratch[worker];
-            int row = from + i;
+            int row = chosen[i];
             int visible = rows.visible(row);
             int padded = Math.ceilDiv(visible, Lanes.COUNT) * Lanes.COUNT;
             reserve(work, queries.heads(), padded);

@@ -2,6 +2,7 @@ package dev.gyre.model.generate;
 
 import dev.gyre.attention.EngineException;
 import dev.gyre.model.Model;
+import dev.gyre.model.ops.StepObserver;
 
 import java.util.Arrays;
 import java.util.List;
@@ -25,6 +26,12 @@ public record Perplexity(int tokens, double nll) {
      * @param progress told after each window how many tokens have been run
      */
     public static Perplexity measure(Model model, int[] text, int context, IntConsumer progress) {
+        return measure(model, text, context, progress, StepObserver.NONE);
+    }
+
+    /** The same with someone who watches. */
+    public static Perplexity measure(
+            Model model, int[] text, int context, IntConsumer progress, StepObserver observer) {
         if (context < 2) {
             throw EngineException.usage("--context must be at least 2, not " + context + ".");
         }
@@ -45,7 +52,8 @@ public record Perplexity(int tokens, double nll) {
                         (s, position, logits, at) -> {
                             nll[0] -= logLikelihood(logits, at, vocabulary, window[position + 1]);
                             scored[0]++;
-                        });
+                        },
+                        observer);
                 runner.end(sequence);
                 progress.accept(start + window.length);
             }
