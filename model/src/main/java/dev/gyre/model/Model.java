@@ -26,6 +26,8 @@ import dev.gyre.model.config.GenerationDefaults;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.generate.ModelRunner;
 import dev.gyre.model.layers.Decoder;
+import dev.gyre.model.ops.Ops;
+import dev.gyre.model.ops.OpsProvider;
 import dev.gyre.model.ops.cpu.CpuOps;
 import dev.gyre.model.ops.cpu.Kernels;
 import dev.gyre.model.tokenizer.Tokenizer;
@@ -34,6 +36,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.ServiceLoader;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -65,6 +68,7 @@ public final class Model implements AutoCloseable {
     private final Implementations implementations;
     private final String attentionBackend;
     private final AttentionBackend attention;
+    private final Ops ops;
     private final Decoder decoder;
     private Tokenizer tokenizer;
 
@@ -99,7 +103,7 @@ public final class Model implements AutoCloseable {
                     policyContext(),
                     options.measured(),
                     implementations);
-            CpuOps ops = new CpuOps(pool, attention, Kernels.of(implementations.names().get(Phase.LINEAR), pool));
+            ops = ops();
             opened = Checkpoint.open(files, config.blockRows(), config.blockColumns());
             decoder = architecture.factory().create(config, opened, ops);
             opened.finish(this::isNotNeeded);
@@ -111,6 +115,17 @@ public final class Model implements AutoCloseable {
             }
             throw e;
         }
+    }
+
+    /** The operations of the decoder: on the host, or all of them on a device. */
+    private Ops ops() {
+        String linear = implementations.names().get(Phase.LINEAR);
+        for (OpsProvider provider : ServiceLoader.load(OpsProvider.class, Model.class.getClassLoader())) {
+            if (provider.name().equals(linear)) {
+                return provider.create(config, attention, options.device(), options.prefillChunk());
+            }
+        }
+        return new CpuOps(pool, attention, Kernels.of(linear, pool));
     }
 
     /** What a selection policy works with. */
@@ -275,13 +290,14 @@ public final class Model implements AutoCloseable {
             throw new EngineException("caches for " + sequences + " sequences of " + tokens
                     + " tokens are more than the " + Integer.MAX_VALUE + " tokens that an engine can number; ask for fewer.");
         }
-        KvCache cache = new KvCache(cacheShapes(), cacheDtype(), (int) slots);
-        return new ModelRunner(decoder, cache, options.prefillChunk(), contextLength());
+        KvCache cache = ops.cache(cacheShapes(), cacheDtype(), (int) slots, contextLength());
+        return new ModelRunner(decoder, cache, Math.min(options.prefillChunk(), ops.mostRows()), contextLength());
     }
 
     /** Unmaps the weights and ends the threads. */
     @Override
     public void close() {
+        ops.close();
         implementations.close();
         pool.close();
         checkpoint.close();

@@ -57,9 +57,11 @@ final class Devices {
         return device.getTornadoVMBackend() == TornadoVMBackendType.CUDA;
     }
 
-    /** The device of that id, which is one of {@link #all}; null takes the preferred one. */
+    /** The first of {@link #all} that is meant; null takes the preferred one. */
     static TornadoDevice pick(String wanted) {
-        String id = wanted == null ? preferred().id() : wanted;
+        String id = wanted == null
+                ? preferred().id()
+                : all().stream().filter(device -> device.is(wanted)).findFirst().orElseThrow().id();
         int colon = id.indexOf(':');
         return TornadoRuntimeProvider.getTornadoRuntime()
                 .getBackend(Integer.parseInt(id.substring(0, colon)))

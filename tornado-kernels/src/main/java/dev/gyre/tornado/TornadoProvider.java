@@ -5,7 +5,6 @@ import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.TopK;
 import dev.gyre.attention.backend.AttentionProvider;
 import dev.gyre.attention.backend.Device;
-import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.backend.Resources;
 
 import java.util.List;
@@ -55,8 +54,8 @@ public final class TornadoProvider implements AttentionProvider {
     }
 
     @Override
-    public boolean serves(Phase phase) {
-        return phase != Phase.LINEAR;
+    public boolean runsDecoder() {
+        return true;
     }
 
     @Override

@@ -28,6 +28,14 @@ public interface AttentionProvider {
         return true;
     }
 
+    /**
+     * Whether {@link Phase#LINEAR} means all of a decoder, the other phases with it: then it serves either all phases or
+     * those outside LINEAR.
+     */
+    default boolean runsDecoder() {
+        return false;
+    }
+
     /** The devices that {@code --device} can name; empty where the provider runs on the engine's threads. */
     default List<Device> devices() {
         return List.of();

@@ -9,4 +9,9 @@ package dev.gyre.attention.backend;
  * @param memoryBytes its global memory
  * @param backend what drives it, for example {@code OpenCL}
  */
-public record Device(String id, String name, String type, long memoryBytes, String backend) {}
+public record Device(String id, String name, String type, long memoryBytes, String backend) {
+    /** Whether {@code --device} means this one: by its id, or by its backend, {@code cuda} or {@code opencl}. */
+    public boolean is(String wanted) {
+        return id.equals(wanted) || backend.equalsIgnoreCase(wanted);
+    }
+}

@@ -8,7 +8,6 @@ import dev.gyre.attention.policy.HostOperations;
 
 import java.util.Arrays;
 import java.util.EnumMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -30,19 +29,13 @@ public record Implementations(
         implements AutoCloseable {
     /** Chooses by name; a phase that {@code choice} does not mention is {@code auto}. */
     public static Implementations choose(Providers providers, Map<Phase, String> choice, Resources resources) {
-        Map<Phase, AttentionProvider> chosen = new EnumMap<>(Phase.class);
+        Map<Phase, AttentionProvider> chosen = Choice.of(providers, choice, resources.device());
         Map<Phase, String> names = new EnumMap<>(Phase.class);
-        Optional<String> notice = Optional.empty();
-        for (Phase phase : Phase.values()) {
-            String name = choice.getOrDefault(phase, Providers.AUTO);
-            AttentionProvider provider = providers.choose(phase, name);
-            chosen.put(phase, provider);
-            names.put(phase, provider.name());
-            if (name.equals(Providers.AUTO)) {
-                notice = notice.or(() -> providers.notice(phase));
-            }
-        }
-        checkDevice(resources.device(), chosen);
+        chosen.forEach((phase, provider) -> names.put(phase, provider.name()));
+        Optional<String> notice = Arrays.stream(Phase.values())
+                .filter(phase -> choice.getOrDefault(phase, Providers.AUTO).equals(Providers.AUTO))
+                .flatMap(phase -> providers.notice(phase).stream())
+                .findFirst();
         AttentionProvider forPrefill = chosen.get(Phase.PREFILL);
         AttentionProvider forDecode = chosen.get(Phase.DECODE);
         LatentAttention decode = forDecode.latentAttention(resources);
@@ -75,23 +68,6 @@ public record Implementations(
                     throw new EngineException("attention could not give back what it held: " + e.getMessage(), e);
                 }
             }
-        }
-    }
-
-    private static void checkDevice(String device, Map<Phase, AttentionProvider> chosen) {
-        if (device == null) {
-            return;
-        }
-        List<String> known = chosen.values().stream().distinct().flatMap(provider -> provider.devices().stream())
-                .map(Device::id)
-                .toList();
-        if (known.isEmpty()) {
-            throw EngineException.usage("--device " + device
-                    + " needs an implementation that runs on devices; use for example --dsa-decode-backend tornado.");
-        }
-        if (!known.contains(device)) {
-            throw EngineException.usage("--device " + device + " is not there; use one of "
-                    + String.join(", ", known) + ", which 'engine devices' describes.");
         }
     }
 }

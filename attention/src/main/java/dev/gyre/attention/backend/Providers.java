@@ -76,7 +76,7 @@ public final class Providers {
                 return provider;
             }
         }
-        String why = name.equals(TORNADO) && phase != Phase.LINEAR
+        String why = name.equals(TORNADO)
                 ? NO_TORNADO + ", or use one of "
                 : "not available here; use one of ";
         throw EngineException.usage(phase.option() + " " + name + " is " + why + known(phase) + ".");

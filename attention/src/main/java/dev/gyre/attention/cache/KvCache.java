@@ -21,6 +21,8 @@ public final class KvCache implements AutoCloseable {
     private final List<IndexKeyCache> indexKeys = new ArrayList<>();
     private final List<Runnable> closing = new ArrayList<>();
     private final PagePool pool;
+    /** Where the pages lie if not here. */
+    private final RemotePages remote;
 
     /** Caches of layers that are all alike, as {@link #KvCache(List, CacheDtype, int)} makes them. */
     public KvCache(int layers, CacheShape shape, CacheDtype dtype, int tokens) {
@@ -35,6 +37,7 @@ public final class KvCache implements AutoCloseable {
         int pages = Math.ceilDiv(tokens, PageTable.PAGE);
         int slots = Math.multiplyExact(pages, PageTable.PAGE);
         pool = new PagePool(pages);
+        remote = null;
         try {
             for (CacheShape shape : layers) {
                 MemorySegment rows = allocate(slots, shape.latentBytes(dtype));
@@ -48,6 +51,16 @@ public final class KvCache implements AutoCloseable {
             throw new EngineException("the KV cache needs " + bytes + " bytes and the machine does not have them free; "
                     + "use a shorter --context-length or a smaller --kv-cache-dtype.", e);
         }
+    }
+
+    /**
+     * Caches whose pages lie in the memory of a device: they are numbered here, and there is nothing of a layer to read.
+     *
+     * @param tokens how many tokens there is room for, a multiple of {@link PageTable#PAGE}
+     */
+    public KvCache(int tokens, RemotePages remote) {
+        pool = new PagePool(tokens / PageTable.PAGE);
+        this.remote = remote;
     }
 
     /** Bytes that one token takes in the caches of all layers. */
@@ -72,6 +85,9 @@ public final class KvCache implements AutoCloseable {
 
     /** Makes a page, in every layer, what another one is. */
     void copyPage(int from, int to) {
+        if (remote != null) {
+            remote.copy(from, to);
+        }
         latents.forEach(cache -> cache.copyPage(from, to));
         indexKeys.stream().filter(Objects::nonNull).forEach(cache -> cache.copyPage(from, to));
     }
@@ -80,6 +96,11 @@ public final class KvCache implements AutoCloseable {
      * Writes random normal numbers as the latents and index keys of tokens [from, to) of a sequence, in every layer.
      */
     public void randomize(PageTable table, int from, int to, long seed) {
+        if (remote != null) {
+            for (int page = from / PageTable.PAGE; page * PageTable.PAGE < to; page++) {
+                remote.draw(table.page(page), seed + page);
+            }
+        }
         SplittableRandom random = new SplittableRandom(seed);
         for (LatentCache cache : latents) {
             float[] row = new float[cache.shape().width()];
@@ -120,6 +141,9 @@ public final class KvCache implements AutoCloseable {
         }
         closing.clear();
         arena.close();
+        if (remote != null) {
+            remote.close();
+        }
         if (failure instanceof Error error) {
             throw error;
         }

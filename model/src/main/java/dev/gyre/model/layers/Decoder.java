@@ -57,7 +57,7 @@ public final class Decoder {
     public void forward(Step step) {
         QueryRows rows = step.rows();
         if (work == null || work.capacity < rows.rows()) {
-            work = new Workspace(ops, config, rows.rows());
+            work = new Workspace(ops, config, ops.capacity(rows.rows()));
         }
         ops.embed(step, embedding, work.stream);
         step.observer().hidden(0, rows, work.stream, ops);
@@ -83,14 +83,18 @@ public final class Decoder {
      * @param rows row numbers of the step, the first {@code count} of them
      */
     public void logits(int[] rows, int count, LogitSink sink) {
-        int group = Math.min(count, LOGIT_ROWS);
+        if (count == 0 && !ops.recorded()) {
+            return;
+        }
+        int group = ops.capacity(Math.min(count, LOGIT_ROWS));
         if (logitRows < group) {
             lastStream = ops.tensor(group, config.hidden());
             logits = ops.tensor(group, config.vocabulary());
             host = new float[Math.multiplyExact(group, config.vocabulary())];
             logitRows = group;
         }
-        for (int start = 0; start < count; start += group) {
+        int start = 0;
+        do { // at least once: what is recorded must be the same in every step
             int n = Math.min(group, count - start);
             ops.gather(work.stream, rows, start, n, lastStream);
             ops.rmsNorm(n, lastStream, norm, config.normEps(), lastStream);
@@ -99,6 +103,7 @@ public final class Decoder {
             for (int i = 0; i < n; i++) {
                 sink.accept(rows[start + i], host, i * config.vocabulary());
             }
-        }
+            start += n;
+        } while (start < count);
     }
 }

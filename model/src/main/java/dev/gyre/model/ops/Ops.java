@@ -1,12 +1,47 @@
 package dev.gyre.model.ops;
 
+import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.attention.cache.CacheShape;
+import dev.gyre.attention.cache.KvCache;
 import dev.gyre.model.checkpoint.Weight;
+
+import java.util.List;
 
 /**
  * The operations of a decoder. A model calls them in order; each may be carried out at once or recorded. Rows beyond
  * the {@code rows} of a call are neither read nor written. In and out may be the same tensor only where it says so.
  */
-public interface Ops {
+public interface Ops extends AutoCloseable {
+    /** The most rows of a step. */
+    default int mostRows() {
+        return Integer.MAX_VALUE;
+    }
+
+    /** For how many rows tensors must be made that a step of {@code rows} rows uses. */
+    default int capacity(int rows) {
+        return rows;
+    }
+
+    /** Whether operations are recorded, and carried out when something is {@linkplain #read read}. */
+    default boolean recorded() {
+        return false;
+    }
+
+    /**
+     * The caches that {@link #append} fills and {@link #attend} reads.
+     *
+     * @param shapes what a token needs in each layer
+     * @param tokens how many tokens there must be room for, over all sequences
+     * @param longest the most tokens of a sequence
+     */
+    default KvCache cache(List<CacheShape> shapes, CacheDtype dtype, int tokens, int longest) {
+        return new KvCache(shapes, dtype, tokens);
+    }
+
+    /** Gives back what the operations hold; they must not be used again. */
+    @Override
+    default void close() {}
+
     /** A new activation matrix of unspecified content. */
     Tensor tensor(int capacity, int columns);
 

@@ -13,7 +13,7 @@ import java.util.function.BiConsumer;
  * @param id the task's name within its graph
  * @param grid blocks and threads
  * @param localBytes local memory of a block
- * @param arguments arrays in the order of the kernel's parameters, without the kernel context
+ * @param arguments arrays, and ints that never change, in the order of the kernel's parameters, without the kernel context
  * @param adder adds the task to a graph under its id
  */
 public record Call(
@@ -38,43 +38,41 @@ public record Call(
 
     /** The kernel and its arguments, by their number. */
     public record Builder(String id, Grid grid, int localBytes) {
+        /** One for all: to a graph each is one object more, of which it has no endless number. Kernels see their own. */
+        private static final KernelContext CONTEXT = new KernelContext();
+
         private Call call(BiConsumer<TaskGraph, String> adder, Object... arguments) {
             return new Call(id, grid, localBytes, List.of(arguments), adder);
         }
 
         /** A kernel of 2 arrays. */
         public <T1, T2> Call kernel(TornadoFunctions.Task3<KernelContext, T1, T2> kernel, T1 a1, T2 a2) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2), a1, a2);
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2), a1, a2);
         }
 
         /** A kernel of 3 arrays. */
         public <T1, T2, T3> Call kernel(
                 TornadoFunctions.Task4<KernelContext, T1, T2, T3> kernel, T1 a1, T2 a2, T3 a3) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2, a3), a1, a2, a3);
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2, a3), a1, a2, a3);
         }
 
         /** A kernel of 4 arrays. */
         public <T1, T2, T3, T4> Call kernel(
                 TornadoFunctions.Task5<KernelContext, T1, T2, T3, T4> kernel, T1 a1, T2 a2, T3 a3, T4 a4) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2, a3, a4), a1, a2, a3, a4);
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2, a3, a4), a1, a2, a3, a4);
         }
 
         /** A kernel of 5 arrays. */
         public <T1, T2, T3, T4, T5> Call kernel(
                 TornadoFunctions.Task6<KernelContext, T1, T2, T3, T4, T5> kernel, T1 a1, T2 a2, T3 a3, T4 a4, T5 a5) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2, a3, a4, a5), a1, a2, a3, a4, a5);
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2, a3, a4, a5), a1, a2, a3, a4, a5);
         }
 
         /** A kernel of 6 arrays. */
         public <T1, T2, T3, T4, T5, T6> Call kernel(
                 TornadoFunctions.Task7<KernelContext, T1, T2, T3, T4, T5, T6> kernel, T1 a1, T2 a2, T3 a3, T4 a4,
                 T5 a5, T6 a6) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2, a3, a4, a5, a6), a1, a2, a3, a4,
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2, a3, a4, a5, a6), a1, a2, a3, a4,
                     a5, a6);
         }
 
@@ -82,8 +80,7 @@ public record Call(
         public <T1, T2, T3, T4, T5, T6, T7> Call kernel(
                 TornadoFunctions.Task8<KernelContext, T1, T2, T3, T4, T5, T6, T7> kernel, T1 a1, T2 a2, T3 a3, T4 a4,
                 T5 a5, T6 a6, T7 a7) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2, a3, a4, a5, a6, a7), a1, a2, a3,
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2, a3, a4, a5, a6, a7), a1, a2, a3,
                     a4, a5, a6, a7);
         }
 
@@ -91,8 +88,7 @@ public record Call(
         public <T1, T2, T3, T4, T5, T6, T7, T8> Call kernel(
                 TornadoFunctions.Task9<KernelContext, T1, T2, T3, T4, T5, T6, T7, T8> kernel, T1 a1, T2 a2, T3 a3,
                 T4 a4, T5 a5, T6 a6, T7 a7, T8 a8) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2, a3, a4, a5, a6, a7, a8), a1, a2,
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2, a3, a4, a5, a6, a7, a8), a1, a2,
                     a3, a4, a5, a6, a7, a8);
         }
 
@@ -100,8 +96,7 @@ public record Call(
         public <T1, T2, T3, T4, T5, T6, T7, T8, T9> Call kernel(
                 TornadoFunctions.Task10<KernelContext, T1, T2, T3, T4, T5, T6, T7, T8, T9> kernel, T1 a1, T2 a2,
                 T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2, a3, a4, a5, a6, a7, a8, a9), a1,
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2, a3, a4, a5, a6, a7, a8, a9), a1,
                     a2, a3, a4, a5, a6, a7, a8, a9);
         }
 
@@ -109,9 +104,18 @@ public record Call(
         public <T1, T2, T3, T4, T5, T6, T7, T8, T9, T10> Call kernel(
                 TornadoFunctions.Task11<KernelContext, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10> kernel, T1 a1, T2 a2,
                 T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9, T10 a10) {
-            KernelContext context = new KernelContext();
-            return call((graph, task) -> graph.task(task, kernel, context, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10),
+            return call((graph, task) -> graph.task(task, kernel, CONTEXT, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10),
                     a1, a2, a3, a4, a5, a6, a7, a8, a9, a10);
+        }
+
+        /** A kernel of 11 arrays. */
+        public <T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11> Call kernel(
+                TornadoFunctions.Task12<KernelContext, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11> kernel, T1 a1, T2 a2,
+                T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8, T9 a9, T10 a10, T11 a11) {
+            return call(
+                    (graph, task) -> graph.task(
+                            task, kernel, CONTEXT, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11),
+                    a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
         }
     }
 }

@@ -1,6 +1,7 @@
 package dev.gyre.tornado.graph;
 
 import dev.gyre.attention.EngineException;
+import uk.ac.manchester.tornado.api.DataRange;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -11,6 +12,7 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoDeviceMMANotSupported;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
 import uk.ac.manchester.tornado.api.exceptions.TornadoOutOfMemoryException;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 import java.util.List;
 
@@ -67,6 +69,14 @@ public final class DevicePlan implements AutoCloseable {
     /** Brings arrays of the last run back. */
     public void fetch(Object... arrays) {
         last.transferToHost(arrays);
+    }
+
+    /**
+     * Brings the first values of an array of the last run back. (After such a call TornadoVM 5.2 brings no more of the
+     * array when it is asked for all of it.)
+     */
+    public void fetch(FloatArray array, int count) {
+        last.transferToHost(new DataRange(array).withOffset(0).withSize(count));
     }
 
     /**

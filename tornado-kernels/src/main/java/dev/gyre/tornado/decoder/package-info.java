@@ -1,0 +1,6 @@
+/**
+ * The whole decoder on a device: {@link dev.gyre.tornado.decoder.DecoderOps} records what a model's layers ask for in
+ * their first step as one task graph, and runs it in every step. Weights, caches and activations stay on the device; of a
+ * step go there its tokens, positions and page tables, and logits come back. Uses {@code graph} and {@code kernels}.
+ */
+package dev.gyre.tornado.decoder;
