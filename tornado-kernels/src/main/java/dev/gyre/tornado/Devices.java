@@ -1,6 +1,7 @@
 package dev.gyre.tornado;
 
 import dev.gyre.attention.backend.Device;
+import dev.gyre.tornado.graph.Settings;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
@@ -12,6 +13,10 @@ import java.util.List;
 
 /** The devices that TornadoVM sees. */
 final class Devices {
+    static {
+        Settings.apply();
+    }
+
     private Devices() {}
 
     /** All of them; an id is the backend's number, a colon and the device's number there. */

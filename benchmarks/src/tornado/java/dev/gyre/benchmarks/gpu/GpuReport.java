@@ -24,6 +24,7 @@ public final class GpuReport {
             System.err.println("run-gpu: the cases are " + String.join(", ", known) + ".");
             System.exit(2);
         }
+        Settings.apply();
         TornadoDevice device = TornadoRuntimeProvider.getTornadoRuntime().getDefaultDevice();
         if (device.getTornadoVMBackend() != TornadoVMBackendType.CUDA) {
             System.err.println("run-gpu: the default device is " + device.getPhysicalDevice().getDeviceName()

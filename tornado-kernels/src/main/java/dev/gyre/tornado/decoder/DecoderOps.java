@@ -330,8 +330,8 @@ public final class DecoderOps implements Ops {
         int op = recording.shape(join(
                 new int[] {place(), shape.heads(), shape.nope(), shape.rope(), shape.value(), shape.latent()},
                 weight.numbers()));
-        int most = Math.min(shape.heads() * Math.ceilDiv(capacity, 4), blocks);
-        recording.call("absorb", most, LinearKernels.BLOCK, 0, call -> call.kernel(LinearKernels::kAbsorb,
+        long items = (long) shape.heads() * Math.ceilDiv(weight.units(), LinearKernels.OUTPUTS) * Math.ceilDiv(capacity, 4);
+        recording.call("absorb", (int) Math.min(items, blocks), LinearKernels.BLOCK, LinearKernels.ABSORB_BYTES, call -> call.kernel(LinearKernels::kAbsorb,
                 inputs.counts(), recording.shapes(), op, DeviceTensor.of(q).packed(), weights.ints(weight),
                 weights.floats(), table, DeviceTensor.of(out).packed()));
     }

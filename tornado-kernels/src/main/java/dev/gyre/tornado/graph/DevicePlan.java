@@ -33,6 +33,9 @@ public final class DevicePlan implements AutoCloseable {
                 graphs.stream().map(graph -> graph.toTaskGraph().snapshot()).toArray(ImmutableTaskGraph[]::new);
         graphs.forEach(graph -> graph.schedule(grids));
         plan = new TornadoExecutionPlan(snapshots);
+        // once: what is said of a plan in every run is written into a string in every run
+        plan.withDevice(device);
+        plan.withGridScheduler(grids);
     }
 
     /**
@@ -51,7 +54,7 @@ public final class DevicePlan implements AutoCloseable {
     public void run(int graph) {
         failed = true; // until the run has ended
         try {
-            last = plan.withGraph(graph).withDevice(device).withGridScheduler(grids).execute();
+            last = plan.withGraph(graph).execute();
             failed = false;
         } catch (TornadoOutOfMemoryException e) {
             long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();

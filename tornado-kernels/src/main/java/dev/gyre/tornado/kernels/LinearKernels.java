@@ -27,6 +27,9 @@ public final class LinearKernels {
     /** Bytes of local memory of {@link #kLinear}: 32 sums of every thread, 32 threads' apart by 33. */
     public static final int LOCAL_BYTES = 4 * 32 * 33 * Float.BYTES;
 
+    /** Bytes of local memory of {@link #kAbsorb}: 16 sums of every thread, threads apart by 17. */
+    public static final int ABSORB_BYTES = BLOCK * 17 * Float.BYTES;
+
     private LinearKernels() {}
 
     /** Value i of a unit, without its scale. */
@@ -153,8 +156,8 @@ public final class LinearKernels {
     }
 
     /**
-     * Ops.absorb: for every head {@code out = [q_nope W_UK | q_rope]}. A block serves a head of four rows; a thread every
-     * 128th unit of the latent.
+     * Ops.absorb: for every head {@code out = [q_nope W_UK | q_rope]}. A block serves 16 units of a head's latent for up to
+     * four rows; eight groups of its threads sum over every eighth value of q_nope, and then one over the groups.
      *
      * @param shape place of the rows' number, heads, nope, rope, value, latent, then the weight
      * @param q {@code [rows, heads, nope + rope]}
@@ -170,7 +173,8 @@ public final class LinearKernels {
             FloatArray floats,
             FloatArray table,
             FloatArray out) {
-        int rows = step.get(shape.get(op + 0));
+        float[] parts = context.allocateFloatLocalArray(2176);
+        int rows = step.get(shape.get(op));
         int heads = shape.get(op + 1);
         int nope = shape.get(op + 2);
         int rope = shape.get(op + 3);
@@ -178,46 +182,61 @@ public final class LinearKernels {
         int units = shape.get(op + 6);
         int format = shape.get(op + 7);
         int thread = context.localIdx;
-        int items = heads * ((rows + 3) / 4);
+        int slice = thread / 16;
+        int tiles = (units + 15) / 16;
+        int items = heads * tiles * ((rows + 3) / 4);
         for (int item = context.groupIdx; item < items; item += context.globalGroupSizeX / 128) {
-            int head = item % heads;
-            int firstRow = item / heads * 4;
+            int tile = item % tiles;
+            int head = item / tiles % heads;
+            int firstRow = item / (tiles * heads) * 4;
             int count = Math.min(4, rows - firstRow);
             int weightRow = head * (nope + shape.get(op + 4));
             int from = (firstRow * heads + head) * (nope + rope);
             int to = (firstRow * heads + head) * (latent + rope);
-            for (int unit = thread; unit < units; unit += 128) {
-                float[] sums = new float[16];
-                for (int i = 0; i < 16; i++) {
-                    sums[i] = 0f;
+            int unit = Math.min(tile * 16 + thread % 16, units - 1);
+            float[] sums = new float[16];
+            for (int i = 0; i < 16; i++) {
+                sums[i] = 0f;
+            }
+            for (int d = slice; d < nope; d += 8) {
+                float scale = 1f;
+                if (format == Decode.FP8) {
+                    int block = (weightRow + d) / shape.get(op + 8) * shape.get(op + 10) + unit / shape.get(op + 9);
+                    scale = floats.get(shape.get(op + 13) + block);
                 }
-                for (int d = 0; d < nope; d++) {
-                    float scale = 1f;
-                    if (format == Decode.FP8) {
-                        int block = (weightRow + d) / shape.get(op + 8) * shape.get(op + 10) + unit / shape.get(op + 9);
-                        scale = floats.get(shape.get(op + 13) + block);
-                    }
-                    float[] weights = new float[4];
-                    for (int i = 0; i < 4; i++) {
-                        weights[i] = scale * value(
-                                ints, floats, table, format, shape.get(op + 12), (weightRow + d) * units + unit, i);
-                    }
-                    for (int r = 0; r < 4; r++) {
-                        float query = q.get(from + Math.min(r, count - 1) * heads * (nope + rope) + d);
+                float[] weights = new float[4];
+                for (int i = 0; i < 4; i++) {
+                    weights[i] = scale * value(
+                            ints, floats, table, format, shape.get(op + 12), (weightRow + d) * units + unit, i);
+                }
+                for (int r = 0; r < 4; r++) {
+                    if (r < count) {
+                        float query = q.get(from + r * heads * (nope + rope) + d);
                         for (int i = 0; i < 4; i++) {
                             sums[r * 4 + i] += query * weights[i];
                         }
                     }
                 }
-                for (int r = 0; r < 4; r++) {
-                    for (int i = 0; i < 4; i++) {
-                        if (r < count && unit * 4 + i < latent) {
-                            out.set(to + r * heads * (latent + rope) + unit * 4 + i, sums[r * 4 + i]);
-                        }
-                    }
+            }
+            context.localBarrier();
+            for (int i = 0; i < 16; i++) {
+                parts[thread * 17 + i] = sums[i];
+            }
+            context.localBarrier();
+            // 256 sums, of a unit, a row and a value of the unit, two for each thread
+            for (int sum = thread; sum < 256; sum += 128) {
+                float total = 0f;
+                for (int s = 0; s < 8; s++) {
+                    total += parts[(s * 16 + sum / 16) * 17 + sum % 16];
+                }
+                int row = sum % 16 / 4;
+                int column = (tile * 16 + sum / 16) * 4 + sum % 4;
+                if (row < count && column < latent) {
+                    out.set(to + row * heads * (latent + rope) + column, total);
                 }
             }
-            for (int i = thread; i < count * rope; i += 128) {
+            int copied = tile == 0 ? count * rope : 0;
+            for (int i = thread; i < copied; i += 128) {
                 out.set(to + i / rope * heads * (latent + rope) + latent + i % rope,
                         q.get(from + i / rope * heads * (nope + rope) + nope + i % rope));
             }

@@ -5,7 +5,10 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Absorbed MLA over selected slots, on any device: a block serves one head of one row, with an online softmax. */
+/**
+ * Absorbed MLA over selected slots, on any device: a block serves one head of one row, with an online softmax. A warp's
+ * threads read neighbouring values of a latent, so a token's score is first 32 sums.
+ */
 public final class MlaKernels {
     /** Threads of a block and tokens of a tile. */
     public static final int BLOCK = 128;
@@ -14,7 +17,8 @@ public final class MlaKernels {
     /** The widest row, latent and rotary key. */
     public static final int MOST_WIDTH = 640;
     /** Bytes of local memory. */
-    public static final int LOCAL_BYTES = (MOST_WIDTH + 2 * BLOCK) * Float.BYTES + BLOCK * Integer.BYTES;
+    public static final int LOCAL_BYTES =
+            (MOST_WIDTH + 2 * BLOCK + 33 * BLOCK) * Float.BYTES + 2 * BLOCK * Integer.BYTES;
 
     private MlaKernels() {}
 
@@ -43,7 +47,9 @@ public final class MlaKernels {
         float[] query = context.allocateFloatLocalArray(640);
         float[] weights = context.allocateFloatLocalArray(128);
         float[] reduced = context.allocateFloatLocalArray(128);
+        float[] parts = context.allocateFloatLocalArray(33 * 128);
         int[] tokens = context.allocateIntLocalArray(128);
+        int[] last = context.allocateIntLocalArray(128);
         int heads = meta.get(1);
         int latent = meta.get(2);
         int rope = meta.get(3);
@@ -69,15 +75,34 @@ public final class MlaKernels {
             context.localBarrier();
             int slot = start + thread < k ? slots.get(row * k + start + thread) : -1;
             boolean valid = slot >= 0 && slot < limit;
+            tokens[thread] = valid ? slot : -1;
+            last[thread] = valid ? thread + 1 : 0;
+            context.localBarrier();
+            for (int half = 64; half > 0; half = half / 2) {
+                if (thread < half) {
+                    last[thread] = Math.max(last[thread], last[thread + half]);
+                }
+                context.localBarrier();
+            }
+            // what is behind the last valid slot costs nothing: rows select fewer than k while a text is short
+            int valued = last[0];
+            for (int i = thread / 32; i < valued; i += 4) {
+                int token = Math.max(tokens[i], 0);
+                float dot = 0f;
+                for (int d = thread % 32; d < width; d += 32) {
+                    dot += query[d] * Decode.latent(bits, floats, table, format, latent, rope, token, d);
+                }
+                parts[i * 33 + thread % 32] = dot;
+            }
+            context.localBarrier();
             float score = -1e30f;
             if (valid) {
                 float dot = 0f;
-                for (int d = 0; d < width; d++) {
-                    dot += query[d] * Decode.latent(bits, floats, table, format, latent, rope, slot, d);
+                for (int i = 0; i < 32; i++) {
+                    dot += parts[thread * 33 + i];
                 }
                 score = dot;
             }
-            tokens[thread] = valid ? slot : -1;
             reduced[thread] = score;
             context.localBarrier();
             for (int half = 64; half > 0; half = half / 2) {
@@ -105,7 +130,7 @@ public final class MlaKernels {
             a1 = a1 * correction;
             a2 = a2 * correction;
             a3 = a3 * correction;
-            for (int i = 0; i < 128; i++) {
+            for (int i = 0; i < valued; i++) {
                 int token = tokens[i];
                 if (token >= 0) {
                     float p = weights[i];

@@ -1,0 +1,21 @@
+package dev.gyre.tornado.graph;
+
+/** What TornadoVM 5.2 must be told before it starts, where its user has not said otherwise. */
+public final class Settings {
+    private Settings() {}
+
+    /** To be called before anything of TornadoVM's runtime is touched: it reads its settings once. */
+    public static void apply() {
+        // the graph of a whole decoder has more than the 4096 bytes of bytecodes that there is room for otherwise
+        setDefault("tornado.tvm.maxbytecodesize", "1048576");
+        // every run of a graph clears a list of this many ints for every array and kernel of it, which nothing uses as long
+        // as kernels run one after the other: 32768 of them cost 13 us a kernel, more than most kernels take
+        setDefault("tornado.max.events", "64");
+    }
+
+    private static void setDefault(String property, String value) {
+        if (System.getProperty(property) == null) {
+            System.setProperty(property, value);
+        }
+    }
+}
