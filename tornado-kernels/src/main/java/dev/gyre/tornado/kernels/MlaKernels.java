@@ -22,6 +22,16 @@ public final class MlaKernels {
 
     private MlaKernels() {}
 
+    /** Value d of a latent; 0 behind its end. */
+    private static float value(
+            IntArray bits, FloatArray floats, FloatArray table, int format, int latent, int rope, int slot, int d) {
+        float value = 0f;
+        if (d < latent) {
+            value = Decode.latent(bits, floats, table, format, latent, rope, slot, d);
+        }
+        return value;
+    }
+
     /**
      * {@code out = softmax(scale q . c) c[:latent]} for every head. Slots out of range are ignored; a row without a
      * valid one gives 0.
@@ -86,13 +96,28 @@ public final class MlaKernels {
             }
             // what is behind the last valid slot costs nothing: rows select fewer than k while a text is short
             int valued = last[0];
-            for (int i = thread / 32; i < valued; i += 4) {
-                int token = Math.max(tokens[i], 0);
-                float dot = 0f;
+            int some = tokens[Math.max(valued - 1, 0)]; // reads in the place of those that are none
+            // four tokens at once, so that many loads are under way
+            for (int i = thread / 32 * 4; i < valued; i += 16) {
+                int t0 = tokens[i] >= 0 ? tokens[i] : some;
+                int t1 = tokens[i + 1] >= 0 ? tokens[i + 1] : some;
+                int t2 = tokens[i + 2] >= 0 ? tokens[i + 2] : some;
+                int t3 = tokens[i + 3] >= 0 ? tokens[i + 3] : some;
+                float dot0 = 0f;
+                float dot1 = 0f;
+                float dot2 = 0f;
+                float dot3 = 0f;
                 for (int d = thread % 32; d < width; d += 32) {
-                    dot += query[d] * Decode.latent(bits, floats, table, format, latent, rope, token, d);
+                    float asked = query[d];
+                    dot0 += asked * Decode.latent(bits, floats, table, format, latent, rope, t0, d);
+                    dot1 += asked * Decode.latent(bits, floats, table, format, latent, rope, t1, d);
+                    dot2 += asked * Decode.latent(bits, floats, table, format, latent, rope, t2, d);
+                    dot3 += asked * Decode.latent(bits, floats, table, format, latent, rope, t3, d);
                 }
-                parts[i * 33 + thread % 32] = dot;
+                parts[i * 33 + thread % 32] = dot0;
+                parts[i * 33 + 33 + thread % 32] = dot1;
+                parts[i * 33 + 66 + thread % 32] = dot2;
+                parts[i * 33 + 99 + thread % 32] = dot3;
             }
             context.localBarrier();
             float score = -1e30f;
@@ -130,18 +155,14 @@ public final class MlaKernels {
             a1 = a1 * correction;
             a2 = a2 * correction;
             a3 = a3 * correction;
-            for (int i = 0; i < valued; i++) {
-                int token = tokens[i];
-                if (token >= 0) {
-                    float p = weights[i];
-                    a0 += thread < latent
-                            ? p * Decode.latent(bits, floats, table, format, latent, rope, token, thread) : 0f;
-                    a1 += thread + 128 < latent
-                            ? p * Decode.latent(bits, floats, table, format, latent, rope, token, thread + 128) : 0f;
-                    a2 += thread + 256 < latent
-                            ? p * Decode.latent(bits, floats, table, format, latent, rope, token, thread + 256) : 0f;
-                    a3 += thread + 384 < latent
-                            ? p * Decode.latent(bits, floats, table, format, latent, rope, token, thread + 384) : 0f;
+            for (int i = 0; i < valued; i += 4) {
+                for (int j = 0; j < 4; j++) {
+                    int token = tokens[i + j] >= 0 ? tokens[i + j] : some;
+                    float p = weights[i + j]; // 0 for what is none
+                    a0 += p * value(bits, floats, table, format, latent, rope, token, thread);
+                    a1 += p * value(bits, floats, table, format, latent, rope, token, thread + 128);
+                    a2 += p * value(bits, floats, table, format, latent, rope, token, thread + 256);
+                    a3 += p * value(bits, floats, table, format, latent, rope, token, thread + 384);
                 }
             }
         }
