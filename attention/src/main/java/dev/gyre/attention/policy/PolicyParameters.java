@@ -49,7 +49,7 @@ final class PolicyParameters {
             for (String pair : spec.substring(spec.indexOf(':') + 1).split(",", -1)) {
                 int equals = pair.indexOf('=');
                 String key = equals < 0 ? pair : pair.substring(0, equals);
-                if (values.put(key, pair.substring(equals + 1)) != null) {
+                if (values.put(key, equals < 0 ? "" : pair.substring(equals + 1)) != null) {
                     throw EngineException.usage("the selection policy " + spec + " gives " + key + " twice.");
                 }
             }
@@ -74,7 +74,7 @@ final class PolicyParameters {
     }
 
     private EngineException wrong(String spec, String what) {
-        return EngineException.usage(
-                "the selection policy " + spec + " cannot be: " + name + " " + what + "; write it as " + template + ".");
+        return EngineException.usage("the selection policy " + spec + " cannot be: " + name + " " + what
+                + "; write it as " + template + ".");
     }
 }
