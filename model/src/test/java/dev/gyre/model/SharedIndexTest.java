@@ -27,9 +27,10 @@ class SharedIndexTest {
              "max_position_embeddings": 256, "hidden_size": 24, "num_attention_heads": 2, "q_lora_rank": 16,
              "kv_lora_rank": 20, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 6, "index_n_heads": 3,
              "index_head_dim": 8, "index_topk": 6, "intermediate_size": 30, "first_k_dense_replace": 5}""";
-    private static final String FREQ = "{\"index_topk_pattern\":null, \"index_topk_freq\":3, \"index_skip_topk_offset\":1}";
-    private static final String TYPES =
-            "{\"indexer_types\":[\"full\",\"shared\",\"shared\",\"full\",\"shared\"], \"index_topk_pattern\":\"FFFFF\"}";
+    private static final String FREQ =
+            "{\"index_topk_pattern\":null, \"index_topk_freq\":3, \"index_skip_topk_offset\":1}";
+    private static final String TYPES = """
+            {"indexer_types":["full","shared","shared","full","shared"], "index_topk_pattern":"FFFFF"}""";
 
     @TempDir
     private Path folder;
@@ -88,8 +89,8 @@ class SharedIndexTest {
         double[][] expected = naive.logits(prompt);
         String full = "{\"index_topk_pattern\":\"FFFFF\"}";
         compare(naive, expected, options().withConfigOverride(full).withSelectionPolicy("shared:freq=3,offset=1"));
-        compare(naive, expected, options()
-                .withConfigOverride("{\"index_topk_pattern\":\"FFFFF\",\"selection_policy\":\"shared:freq=3,offset=1\"}"));
+        compare(naive, expected, options().withConfigOverride("""
+                {"index_topk_pattern":"FFFFF", "selection_policy":"shared:freq=3,offset=1"}"""));
     }
 
     @Test

@@ -150,7 +150,7 @@ class ChoicesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"hisa:block=64,blocks=17", "hisa", "misa:heads=5,block=64", "misa:heads=5", "shared:freq=1"})
+    @ValueSource(strings = {"hisa:block=64,blocks=17", "hisa", "misa:heads=5,block=64", "shared:freq=1"})
     void withEverythingKeptItIsTheIndexer(String spec) {
         for (CacheDtype dtype : CacheDtype.values()) {
             try (PolicyScene scene = new PolicyScene(dtype, 40, LENGTHS)) {

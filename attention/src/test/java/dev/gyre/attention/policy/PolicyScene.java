@@ -21,7 +21,7 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Random;
 
-/** Queries over the last tokens of sequences of odd lengths on pages in random order, and policies that select there. */
+/** Queries over the last tokens of sequences on pages in random order, and policies that select there. */
 final class PolicyScene implements AutoCloseable {
     static final int HEADS = 3;
     static final int LATENT = 21;

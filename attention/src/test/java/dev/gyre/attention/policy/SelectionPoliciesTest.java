@@ -29,8 +29,8 @@ class SelectionPoliciesTest {
 
     /** Every policy with parameters that make it choose in sequences as short as these. */
     private static List<String> specs() {
-        List<String> specs = List.of("indexer", "dense", "shared:freq=2", "hisa:block=64,blocks=3", "misa:heads=2,block=64",
-                "oracle", "recent:sink=3", "random:seed=5");
+        List<String> specs = List.of("indexer", "dense", "shared:freq=2", "hisa:block=64,blocks=3",
+                "misa:heads=2,block=64", "oracle", "recent:sink=3", "random:seed=5");
         assertEquals(
                 SelectionPolicies.known().stream().map(PolicyParameters::name).toList(),
                 specs.stream().map(PolicyParameters::name).toList());
@@ -70,8 +70,9 @@ class SelectionPoliciesTest {
                 for (int row = 0; row < scene.step.rows().rows(); row += 7) {
                     int[] expected = together.chosen(scene.step.rows(), row);
                     LayerStep alone = scene.alone(row);
-                    assertArrayEquals(expected, PolicyScene.chosen(policy, alone, 0), spec + ", row " + row);
-                    assertArrayEquals(expected, PolicyScene.chosen(scene.policy(spec), alone, 0), spec + ", row " + row);
+                    String where = spec + ", row " + row;
+                    assertArrayEquals(expected, PolicyScene.chosen(policy, alone, 0), where);
+                    assertArrayEquals(expected, PolicyScene.chosen(scene.policy(spec), alone, 0), where);
                 }
             }
         }
@@ -108,8 +109,8 @@ class SelectionPoliciesTest {
         try (PolicyScene scene = new PolicyScene(CacheDtype.F32, 10, LENGTHS)) {
             float[] expected = attend(scene, "dense", TOPK);
             assertTrue(!Arrays.equals(expected, attend(scene, "indexer", TOPK)), "it must choose");
-            for (String spec : List.of("indexer", "dense", "shared", "hisa:block=64,blocks=18", "misa:heads=2", "oracle",
-                    "recent", "random")) {
+            for (String spec : List.of("indexer", "dense", "shared", "hisa:block=64,blocks=18", "misa:heads=2",
+                    "oracle", "recent", "random")) {
                 assertArrayEquals(expected, attend(scene, spec, 1037), spec);
             }
         }
