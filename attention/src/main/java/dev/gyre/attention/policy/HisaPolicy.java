@@ -29,7 +29,6 @@ import java.util.Arrays;
  * and needs no mean.
  */
 final class HisaPolicy extends IndexedPolicy {
-    private final LayerShape shape;
     private final int block;
     private final int blocks;
     private final IndexScorer blockScorer;
@@ -47,13 +46,8 @@ final class HisaPolicy extends IndexedPolicy {
 
     HisaPolicy(PolicyParameters parameters, PolicyContext context) {
         super(parameters, context, context.sharing());
-        shape = context.shape();
-        block = parameters.count("block", PageTable.PAGE);
+        block = parameters.wholePages("block");
         blocks = parameters.count("blocks", 2);
-        if (block % PageTable.PAGE != 0) {
-            throw EngineException.usage("the selection policy " + spec()
-                    + " cannot be: a block must be a multiple of the " + PageTable.PAGE + " tokens of a page.");
-        }
         // of the last block a row may see one token
         if ((blocks - 1L) * block < shape.topk()) {
             throw EngineException.usage("the selection policy " + spec() + " leaves fewer candidates than the "

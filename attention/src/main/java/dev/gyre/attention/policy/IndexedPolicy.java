@@ -15,7 +15,7 @@ abstract class IndexedPolicy extends TopKPolicy {
     private final ScoreBuffer buffer;
 
     IndexedPolicy(PolicyParameters parameters, PolicyContext context, IndexSharing sharing) {
-        super(parameters);
+        super(parameters, context);
         this.sharing = sharing;
         indexer = context.indexer();
         topk = context.topk();

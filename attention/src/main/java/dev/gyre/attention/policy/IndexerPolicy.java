@@ -13,11 +13,8 @@ import dev.gyre.attention.Selection;
  * model's configuration says of that; it costs that share of the above.
  */
 final class IndexerPolicy extends IndexedPolicy {
-    private final LayerShape shape;
-
     private IndexerPolicy(PolicyParameters parameters, PolicyContext context, IndexSharing sharing) {
         super(parameters, context, sharing);
-        shape = context.shape();
     }
 
     /** Layers share as the model's configuration says. */

@@ -28,7 +28,6 @@ import java.util.Arrays;
  * one for every row. A row that sees no complete block routes by |w| alone.
  */
 final class MisaPolicy extends IndexedPolicy {
-    private final LayerShape shape;
     private final int heads;
     private final int block;
     private final IndexScorer router;
@@ -43,16 +42,11 @@ final class MisaPolicy extends IndexedPolicy {
 
     MisaPolicy(PolicyParameters parameters, PolicyContext context) {
         super(parameters, context, context.sharing());
-        shape = context.shape();
         heads = parameters.count("heads", 1);
-        block = parameters.count("block", PageTable.PAGE);
+        block = parameters.wholePages("block");
         if (heads > shape.indexHeads()) {
             throw EngineException.usage("the selection policy " + spec() + " asks for more heads than the "
                     + shape.indexHeads() + " of the indexer.");
-        }
-        if (block % PageTable.PAGE != 0) {
-            throw EngineException.usage("the selection policy " + spec()
-                    + " cannot be: a block must be a multiple of the " + PageTable.PAGE + " tokens of a page.");
         }
         router = context.host().indexer();
         buffer = new ScoreBuffer(context.scoreBytes());

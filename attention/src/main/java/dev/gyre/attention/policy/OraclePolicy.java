@@ -18,20 +18,13 @@ import java.util.stream.IntStream;
 final class OraclePolicy extends TopKPolicy {
     private final AttentionMass mass;
     private final TopK topk;
-    private final LayerShape shape;
     private final ScoreBuffer buffer;
 
     OraclePolicy(PolicyParameters parameters, PolicyContext context) {
-        super(parameters);
+        super(parameters, context);
         mass = context.host().mass();
         topk = context.host().topk();
-        shape = context.shape();
         buffer = new ScoreBuffer(context.scoreBytes());
-    }
-
-    @Override
-    public boolean usesIndexer() {
-        return false;
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.gyre.attention.policy;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.cache.PageTable;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -64,6 +65,15 @@ final class PolicyParameters {
             throw wrong(spec(), "needs a " + key + " of at least " + least);
         }
         return value;
+    }
+
+    /** A number of tokens that fill whole pages. */
+    int wholePages(String key) {
+        int tokens = count(key, PageTable.PAGE);
+        if (tokens % PageTable.PAGE != 0) {
+            throw wrong(spec(), "needs a " + key + " that is a multiple of the " + PageTable.PAGE + " tokens of a page");
+        }
+        return tokens;
     }
 
     /** Name and parameters, all of them. */
