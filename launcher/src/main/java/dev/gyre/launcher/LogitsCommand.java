@@ -90,7 +90,8 @@ final class LogitsCommand implements Runnable {
                     .boxed()
                     .sorted((a, b) -> Float.compare(logits[b], logits[a]))
                     .limit(SHOWN)
-                    .forEach(token -> out.printf("  %8.3f  %6d  %s%n", logits[token], token, Shown.token(model, token)));
+                    .forEach(token -> out.printf(
+                            "  %8.3f  %6d  %s%n", logits[token], token, Shown.token(model, token)));
             if (selections) {
                 answer.selected.get(position).forEach((layer, chosen) -> out.println(
                         "  layer " + layer + " attended to " + chosen.length + ": " + Shown.ranges(chosen)));

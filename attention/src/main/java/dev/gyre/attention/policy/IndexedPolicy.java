@@ -7,7 +7,10 @@ import dev.gyre.attention.Selection;
 import dev.gyre.attention.TopK;
 import dev.gyre.attention.cache.IndexKeyCache;
 
-/** A policy that asks the indexer; it selects in the layers that run one. */
+/**
+ * A policy that asks the indexer. It selects in the layers that run one; policies that do without an indexer select in
+ * every layer.
+ */
 abstract class IndexedPolicy extends TopKPolicy {
     private final IndexScorer indexer;
     private final TopK topk;

@@ -71,7 +71,7 @@ final class PolicyParameters {
     int wholePages(String key) {
         int tokens = count(key, PageTable.PAGE);
         if (tokens % PageTable.PAGE != 0) {
-            throw wrong(spec(), "needs a " + key + " that is a multiple of the " + PageTable.PAGE + " tokens of a page");
+            throw wrong(spec(), "needs a " + key + " that is a multiple of the " + PageTable.PAGE + " of a page");
         }
         return tokens;
     }

@@ -5,8 +5,8 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 
 /**
- * A policy whose rows choose k tokens each; those that see no more than k take them all. As it stands it does not use the
- * indexer, and choosing costs nothing.
+ * A policy whose rows choose k tokens each; those that see no more than k take them all. As it stands it does not use
+ * the indexer, and choosing costs nothing.
  */
 abstract class TopKPolicy implements SelectionPolicy {
     /** Of the model's layers. */

@@ -2,8 +2,8 @@ package dev.gyre.model.research;
 
 /**
  * How index scores are distributed: equal bins that span all of them, whose width doubles whenever a score falls
- * outside, so that none has to be kept. Selected tokens and the others are counted apart, and exact zeros, of which relu
- * makes many, once more by themselves.
+ * outside, so that none has to be kept. Selected tokens and the others are counted apart, and exact zeros, of which
+ * relu makes many, once more by themselves.
  */
 public final class ScoreHistogram {
     /** Bins; even, so that doubling merges them in pairs. */
