@@ -41,23 +41,49 @@ public final class QueryRows {
                     "positions [" + from + ", " + to + ") in a page table of " + table.capacity() + " slots");
         }
         int first = rows;
-        rows = Math.addExact(rows, to - from);
+        grow(to - from);
+        addTable(table);
+        for (int position = from; position < to; position++) {
+            sequence[first + position - from] = sequences - 1;
+            visible[first + position - from] = position + 1;
+        }
+        longest = Math.max(longest, to);
+        decode &= to - from == 1;
+        return first;
+    }
+
+    /**
+     * Adds one row that sees the first tokens of a table of someone's choice: for views of what rows see, pooled or
+     * picked. Rows that follow each other on the same table belong to one sequence and must see more and more.
+     */
+    public void addView(PageTable table, int seen) {
+        if (seen < 1 || table.capacity() < seen) {
+            throw new IllegalArgumentException(seen + " tokens of a page table of " + table.capacity() + " slots");
+        }
+        if (sequences == 0 || tables[sequences - 1] != table) {
+            addTable(table);
+        }
+        grow(1);
+        sequence[rows - 1] = sequences - 1;
+        visible[rows - 1] = seen;
+        longest = Math.max(longest, seen);
+    }
+
+    private void addTable(PageTable table) {
+        if (sequences == tables.length) {
+            tables = Arrays.copyOf(tables, sequences * 2);
+        }
+        tables[sequences++] = table;
+    }
+
+    /** Makes room for more rows. */
+    private void grow(int count) {
+        rows = Math.addExact(rows, count);
         if (rows > visible.length) {
             int capacity = Math.max(rows, Math.multiplyExact(visible.length, 2));
             visible = Arrays.copyOf(visible, capacity);
             sequence = Arrays.copyOf(sequence, capacity);
         }
-        if (sequences == tables.length) {
-            tables = Arrays.copyOf(tables, sequences * 2);
-        }
-        for (int position = from; position < to; position++) {
-            sequence[first + position - from] = sequences;
-            visible[first + position - from] = position + 1;
-        }
-        tables[sequences++] = table;
-        longest = Math.max(longest, to);
-        decode &= to - from == 1;
-        return first;
     }
 
     /** How many rows there are. */

@@ -29,6 +29,7 @@ import java.util.Properties;
             ChatCommand.class,
             ServeCommand.class,
             LogitsCommand.class,
+            InspectCommand.class,
             TokenizeCommand.class,
             DetokenizeCommand.class,
             PerplexityCommand.class,

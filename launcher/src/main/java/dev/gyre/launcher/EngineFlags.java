@@ -87,8 +87,8 @@ final class EngineFlags {
     @Option(
             names = "--selection-policy",
             paramLabel = "POLICY",
-            description = "what selects the index_topk tokens to attend to: ${COMPLETION-CANDIDATES} (default: what the "
-                    + "model says, else indexer)",
+            description = "what selects the index_topk tokens to attend to: ${COMPLETION-CANDIDATES} "
+                    + "(default: what the model says, else indexer)",
             completionCandidates = Policies.class)
     private String selectionPolicy;
 
@@ -160,7 +160,16 @@ final class EngineFlags {
 
     /** Opens the model; says on stderr where the fastest implementation is missing. */
     Model open() {
-        Model model = Model.open(options());
+        return open(options());
+    }
+
+    /** The same with indexers that run also where the selection policy has no use for them. */
+    Model openMeasured() {
+        return open(options().withMeasuredSelection(true));
+    }
+
+    private Model open(ModelOptions options) {
+        Model model = Model.open(options);
         notice(model);
         return model;
     }

@@ -1,6 +1,5 @@
 package dev.gyre.launcher;
 
-import dev.gyre.attention.EngineException;
 import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
@@ -31,12 +30,8 @@ final class LogitsCommand implements Runnable {
     @Mixin
     private PromptFlags prompt;
 
-    @Option(
-            names = "--positions",
-            paramLabel = "WHICH",
-            defaultValue = "last",
-            description = "all, last, or positions such as 3,5 (default: last)")
-    private String positions;
+    @Mixin
+    private PositionsFlag positions;
 
     @Option(names = "--selections", description = "also which positions each layer attended to")
     private boolean selections;
@@ -54,7 +49,7 @@ final class LogitsCommand implements Runnable {
     public void run() {
         try (Model model = flags.open()) {
             int[] tokens = prompt.tokens(model);
-            int[] wanted = wanted(tokens.length);
+            int[] wanted = positions.of(tokens.length);
             Answer answer = new Answer(model.config().vocabulary(), wanted);
             try (ModelRunner runner = model.runner(1, Math.min(tokens.length, model.contextLength()))) {
                 runner.run(
@@ -70,21 +65,6 @@ final class LogitsCommand implements Runnable {
                 printTable(model, wanted, answer);
             }
         }
-    }
-
-    private int[] wanted(int length) {
-        if (positions.equals("all")) {
-            return IntStream.range(0, length).toArray();
-        }
-        if (positions.equals("last")) {
-            return new int[] {length - 1};
-        }
-        int[] wanted = Arrays.stream(Ids.parse(positions, "--positions")).sorted().distinct().toArray();
-        if (wanted[wanted.length - 1] >= length) {
-            throw new EngineException("--positions " + wanted[wanted.length - 1] + " is beyond the prompt, whose last of "
-                    + length + " tokens is at position " + (length - 1) + ".");
-        }
-        return wanted;
     }
 
     private void printJson(int[] tokens, int[] wanted, Answer answer) {
@@ -110,36 +90,13 @@ final class LogitsCommand implements Runnable {
                     .boxed()
                     .sorted((a, b) -> Float.compare(logits[b], logits[a]))
                     .limit(SHOWN)
-                    .forEach(token -> out.printf("  %8.3f  %6d  %s%n", logits[token], token, shown(model, token)));
+                    .forEach(token -> out.printf(
+                            "  %8.3f  %6d  %s%n", logits[token], token, Shown.token(model, token)));
             if (selections) {
                 answer.selected.get(position).forEach((layer, chosen) -> out.println(
-                        "  layer " + layer + " attended to " + chosen.length + ": " + ranges(chosen)));
+                        "  layer " + layer + " attended to " + chosen.length + ": " + Shown.ranges(chosen)));
             }
         }
-    }
-
-    private static String shown(Model model, int token) {
-        if (!model.hasTokenizer()) {
-            return "";
-        }
-        return '"' + model.tokenizer().decode(new int[] {token}, false).replace("\n", "\\n").replace("\r", "\\r") + '"';
-    }
-
-    /** {@code 0-3 7 9-12}. */
-    private static String ranges(int[] sorted) {
-        StringBuilder text = new StringBuilder();
-        for (int i = 0; i < sorted.length; ) {
-            int end = i;
-            while (end + 1 < sorted.length && sorted[end + 1] == sorted[end] + 1) {
-                end++;
-            }
-            text.append(i == 0 ? "" : " ").append(sorted[i]);
-            if (end > i) {
-                text.append('-').append(sorted[end]);
-            }
-            i = end + 1;
-        }
-        return text.toString();
     }
 
     /** Collects logits and selections of the wanted positions. */

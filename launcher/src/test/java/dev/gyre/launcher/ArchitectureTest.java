@@ -56,10 +56,10 @@ class ArchitectureTest {
     @ParameterizedTest
     @ValueSource(strings = {
         "dev.gyre.attention", "dev.gyre.attention.backend", "dev.gyre.attention.cache", "dev.gyre.attention.numeric",
-        "dev.gyre.attention.reference", "dev.gyre.launcher", "dev.gyre.launcher.server", "dev.gyre.model",
+        "dev.gyre.attention.policy", "dev.gyre.attention.reference", "dev.gyre.launcher", "dev.gyre.launcher.server", "dev.gyre.model",
         "dev.gyre.model.arch", "dev.gyre.model.chat", "dev.gyre.model.engine",
         "dev.gyre.model.checkpoint", "dev.gyre.model.config", "dev.gyre.model.generate", "dev.gyre.model.layers",
-        "dev.gyre.model.ops", "dev.gyre.model.ops.cpu", "dev.gyre.model.tokenizer",
+        "dev.gyre.model.ops", "dev.gyre.model.ops.cpu", "dev.gyre.model.research", "dev.gyre.model.tokenizer",
     })
     void everyPackageWasImported(String name) {
         List<JavaClass> found = GYRE.stream().filter(type -> type.getPackageName().equals(name)).toList();
@@ -161,6 +161,19 @@ class ArchitectureTest {
         noClasses().that(resideInAnyPackage(MODEL + "generate..", MODEL + "chat..", MODEL + "layers.."))
                 .should()
                 .dependOnClassesThat(resideInAPackage(MODEL + "engine.."))
+                .check(GYRE);
+    }
+
+    @Test
+    void policiesKnowNoImplementations() {
+        usesOnly("dev.gyre.attention.policy..", "dev.gyre.attention", "dev.gyre.attention.cache..");
+    }
+
+    @Test
+    void nobodyBelowUsesWhatMeasures() {
+        noClasses().that(resideInAPackage("dev.gyre.model..").and(not(resideInAPackage(MODEL + "research.."))))
+                .should()
+                .dependOnClassesThat(resideInAPackage(MODEL + "research.."))
                 .check(GYRE);
     }
 

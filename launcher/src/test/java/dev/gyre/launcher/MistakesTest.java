@@ -74,6 +74,14 @@ class MistakesTest {
         "generate stray --tokens 5 | stray",
         "logits --tokens 5 --positions some | 'some'",
         "logits --tokens 5 --positions , | --positions",
+        "inspect | --prompt",
+        "inspect --tokens 5 --positions some | 'some'",
+        "inspect --tokens 5 --positions -1 | -1",
+        "inspect --tokens 5 --out | --out",
+        "inspect --tokens 5 --selection-policy bogus | bogus",
+        "info --selection-policy hisa:blocks=1 | blocks",
+        "info --selection-policy recent:sink=9 --index-topk 9 | sink",
+        "info --selection-policy oracle --attention-backend dense | dense",
         "perplexity | --text-file",
         "bench --prefill 0 --decode 0 | --prefill",
         "bench --prefill -1 | --prefill",
@@ -131,6 +139,8 @@ class MistakesTest {
         failure("--context-length", "generate", "--tokens", "1,2,3,4,5,6,7,8,9", "--context-length", "8");
         failure("--context-length", "logits", "--tokens", "1,2,3,4,5,6,7,8,9", "--context-length", "8");
         failure("8192", "generate", "--tokens", "5", "--context-length", "8193");
+        failure("--positions 3", "inspect", "--tokens", "1,2,3", "--positions", "3");
+        failure("--context-length", "inspect", "--tokens", "1,2,3,4,5,6,7,8,9", "--context-length", "8");
         failure("--positions 3", "logits", "--tokens", "1,2,3", "--positions", "0,3");
         failure("context", "bench", "--prefill", "9000", "--decode", "0");
         failure("999999", "detokenize", "999999");
@@ -164,6 +174,8 @@ class MistakesTest {
         String model = Outcome.golden("v3-dense-attention").toString();
         failure("--index-topk", "logits", "--tokens", "5", "--model", model, "--index-topk", "4");
         failure("dsa", "logits", "--tokens", "5", "--model", model, "--attention-backend", "dsa");
+        failure("no indexer", "inspect", "--tokens", "5", "--model", model);
+        check(2, "recent", Outcome.of("logits", "--tokens", "5", "--model", model, "--selection-policy", "recent"));
     }
 
     @ParameterizedTest

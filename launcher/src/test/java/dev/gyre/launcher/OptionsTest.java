@@ -131,8 +131,8 @@ class OptionsTest {
 
     @Test
     void helpAndVersion() {
-        for (String command : new String[] {"generate", "chat", "serve", "logits", "tokenize", "detokenize", "perplexity",
-            "bench", "info", "devices"}) {
+        for (String command : new String[] {"generate", "chat", "serve", "logits", "inspect", "tokenize", "detokenize",
+            "perplexity", "bench", "info", "devices"}) {
             Outcome help = Outcome.of(command, "--help").succeeded();
             assertTrue(help.out().startsWith("Usage: engine " + command), help.out());
             assertEquals("", help.err());

@@ -4,6 +4,6 @@
  * {@code config} (config.json as records), {@code checkpoint} (weights), {@code tokenizer}, {@code chat} (prompts and
  * answers of conversations), {@code ops} (the operations interface and the CPU's implementation), {@code layers} (the
  * model, written once against {@code ops}), {@code arch} (architectures by name), {@code generate} (sequences, sampling,
- * generation), {@code engine} (one model for many callers).
+ * generation), {@code engine} (one model for many callers), {@code research} (what selections lose).
  */
 package dev.gyre.model;

@@ -82,7 +82,7 @@ final class NaiveModel {
             }
         }
         double[][] out = new double[n][];
-        List<int[]> selected = selections(x, c, prefix + "indexer.");
+        List<int[]> selected = isShared(layer) ? selections.get(layer - 1) : selections(x, c, prefix + "indexer.");
         selections.put(layer, selected);
         for (int t = 0; t < n; t++) {
             double[] joined = new double[heads * value];
@@ -109,6 +109,10 @@ final class NaiveModel {
             out[t] = linear(joined, prefix + "o_proj.weight");
         }
         return out;
+    }
+
+    private boolean isShared(int layer) {
+        return model.config.path("index_topk_pattern").asText("").startsWith("S", layer);
     }
 
     private List<int[]> selections(double[][] x, double[][] c, String prefix) {

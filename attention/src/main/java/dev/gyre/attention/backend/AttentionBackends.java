@@ -45,8 +45,9 @@ public final class AttentionBackends {
                     + " needs a model with an indexer (index_topk in config.json), and this one has none; use dense.");
         }
         if (policy != null && !policy.equals(implied) && name.equals(DENSE)) {
-            throw EngineException.usage("the selection policy " + policy + " selects nothing where attention is dense; "
-                    + (hasIndexer ? "use --attention-backend dsa." : "it needs a model with index_topk in config.json."));
+            throw EngineException.usage("the selection policy " + policy
+                    + " selects nothing where attention is dense; "
+                    + (hasIndexer ? "use --attention-backend dsa." : "it needs a model with an indexer."));
         }
         SelectionPolicy chosen = SelectionPolicies.create(policy == null ? implied : policy, context);
         IntPredicate indexers = measured && hasIndexer ? context.sharing()::runs : layer -> false;

@@ -5,6 +5,7 @@ import dev.gyre.attention.numeric.Fp8E4M3;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 
 /**
  * One layer's index keys: {@code [slots, index]}, one key for all index heads.
@@ -35,6 +36,13 @@ public final class IndexKeyCache {
         this.keyBytes = shape.indexBytes(dtype);
         this.slots = slots;
         this.changes = changes;
+    }
+
+    /** Exact keys in the Java heap that belong to no {@link KvCache}; {@code slots} fill whole pages. */
+    public static IndexKeyCache onHeap(int dim, int slots) {
+        MemorySegment segment = MemorySegment.ofArray(new float[Math.multiplyExact(dim, slots)]);
+        Changes changes = new Changes(slots, new ArrayList<>());
+        return new IndexKeyCache(new CacheShape(0, 0, dim), CacheDtype.F32, segment, slots, changes);
     }
 
     /** How many tokens there is room for. */

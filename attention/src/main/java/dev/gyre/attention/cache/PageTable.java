@@ -30,11 +30,17 @@ public final class PageTable {
         return pages[position / PAGE] * PAGE + position % PAGE;
     }
 
+    /** Forgets the pages of a view; a sequence gives them back to its pool instead. */
+    public void clear() {
+        count = 0;
+    }
+
     void replace(int i, int page) {
         pages[i] = page;
     }
 
-    void append(int page) {
+    /** Puts a page behind the others; pages are taken from a {@link PagePool} for sequences, from others for views. */
+    public void append(int page) {
         if (count == pages.length) {
             pages = Arrays.copyOf(pages, count * 2);
         }

@@ -5,8 +5,8 @@ import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.TopK;
 
 /**
- * Operations on the engine's threads, whichever device computes the others: of pooled keys, which are few and not in the
- * caches, and of measurements.
+ * Operations on the engine's threads, whichever device computes the others: of pooled keys, which are few and not in
+ * the caches, and of measurements.
  *
  * @param indexer scores pooled keys
  * @param topk selects among them

@@ -25,8 +25,8 @@ public record IndexSharing(String pattern) {
     }
 
     /**
-     * Layer n is shared where {@code max(n - offset + 1, 0) % freq != 0}: SGLang's and vLLM's reading of index_topk_freq
-     * and index_skip_topk_offset, by which GLM-5.2's 4 and 3 are layers 0, 1, 2, 6, 10, ...
+     * Layer n is shared where {@code max(n - offset + 1, 0) % freq != 0}: SGLang's and vLLM's reading of
+     * index_topk_freq and index_skip_topk_offset, by which GLM-5.2's 4 and 3 leave layers 0, 1, 2, 6, 10, ... full.
      *
      * @param freq at least 1
      * @param offset at least 1

@@ -1,9 +1,7 @@
 package dev.gyre.attention.policy;
 
-import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.Selection;
-import dev.gyre.attention.TopK;
 
 /**
  * {@code indexer}: DeepSeek Sparse Attention as it is (arXiv 2512.02556, section 2.1). The lightning indexer scores
@@ -15,17 +13,8 @@ import dev.gyre.attention.TopK;
  * model's configuration says of that; it costs that share of the above.
  */
 final class IndexerPolicy extends IndexedPolicy {
-    private final IndexScorer indexer;
-    private final TopK topk;
-    private final LayerShape shape;
-    private final ScoreBuffer buffer;
-
     private IndexerPolicy(PolicyParameters parameters, PolicyContext context, IndexSharing sharing) {
-        super(parameters, sharing);
-        indexer = context.indexer();
-        topk = context.topk();
-        shape = context.shape();
-        buffer = new ScoreBuffer(context.scoreBytes());
+        super(parameters, context, sharing);
     }
 
     /** Layers share as the model's configuration says. */
@@ -42,15 +31,7 @@ final class IndexerPolicy extends IndexedPolicy {
 
     @Override
     void choose(LayerStep step, int from, int to, Selection selection) {
-        int stride = step.rows().longest();
-        int most = buffer.rows(stride);
-        for (int first = from; first < to; ) {
-            int end = Math.min(to - first, most) + first;
-            float[] scores = buffer.reserve(end - first, stride);
-            indexer.score(step.index(), step.keys(), step.rows(), first, end, scores, stride);
-            topk.select(scores, stride, step.rows(), first, end, selection);
-            first = end;
-        }
+        chooseBest(step.index(), step.keys(), step.rows(), from, to, selection);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.gyre.attention.policy;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.cache.PageTable;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -49,7 +50,7 @@ final class PolicyParameters {
             for (String pair : spec.substring(spec.indexOf(':') + 1).split(",", -1)) {
                 int equals = pair.indexOf('=');
                 String key = equals < 0 ? pair : pair.substring(0, equals);
-                if (values.put(key, pair.substring(equals + 1)) != null) {
+                if (values.put(key, equals < 0 ? "" : pair.substring(equals + 1)) != null) {
                     throw EngineException.usage("the selection policy " + spec + " gives " + key + " twice.");
                 }
             }
@@ -66,6 +67,15 @@ final class PolicyParameters {
         return value;
     }
 
+    /** A number of tokens that fill whole pages. */
+    int wholePages(String key) {
+        int tokens = count(key, PageTable.PAGE);
+        if (tokens % PageTable.PAGE != 0) {
+            throw wrong(spec(), "needs a " + key + " that is a multiple of the " + PageTable.PAGE + " of a page");
+        }
+        return tokens;
+    }
+
     /** Name and parameters, all of them. */
     String spec() {
         return values.isEmpty() ? name : name + ":" + values.entrySet().stream()
@@ -74,7 +84,7 @@ final class PolicyParameters {
     }
 
     private EngineException wrong(String spec, String what) {
-        return EngineException.usage(
-                "the selection policy " + spec + " cannot be: " + name + " " + what + "; write it as " + template + ".");
+        return EngineException.usage("the selection policy " + spec + " cannot be: " + name + " " + what
+                + "; write it as " + template + ".");
     }
 }

@@ -13,18 +13,11 @@ import dev.gyre.attention.Selection;
  * The Art of Computer Programming, volume 2, 3.4.2, algorithm S).
  */
 final class RandomPolicy extends TopKPolicy {
-    private final LayerShape shape;
     private final long seed;
 
     RandomPolicy(PolicyParameters parameters, PolicyContext context) {
-        super(parameters);
-        shape = context.shape();
+        super(parameters, context);
         seed = parameters.count("seed", 0);
-    }
-
-    @Override
-    public boolean usesIndexer() {
-        return false;
     }
 
     @Override
@@ -51,10 +44,5 @@ final class RandomPolicy extends TopKPolicy {
         z = (z ^ z >>> 30) * 0xbf58476d1ce4e5b9L;
         z = (z ^ z >>> 27) * 0x94d049bb133111ebL;
         return z ^ z >>> 31;
-    }
-
-    @Override
-    public SelectionCost cost(int context) {
-        return shape.choosing(0, 0, context);
     }
 }

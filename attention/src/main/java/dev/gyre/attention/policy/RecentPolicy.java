@@ -11,22 +11,15 @@ import dev.gyre.attention.Selection;
  * <p>Costs no operations and reads nothing.
  */
 final class RecentPolicy extends TopKPolicy {
-    private final LayerShape shape;
     private final int sink;
 
     RecentPolicy(PolicyParameters parameters, PolicyContext context) {
-        super(parameters);
-        shape = context.shape();
+        super(parameters, context);
         sink = parameters.count("sink", 0);
         if (sink >= shape.topk()) {
             throw EngineException.usage("the selection policy " + spec() + " leaves no room for a window: sink must be "
                     + "below the " + shape.topk() + " tokens of index_topk.");
         }
-    }
-
-    @Override
-    public boolean usesIndexer() {
-        return false;
     }
 
     @Override
@@ -39,10 +32,5 @@ final class RecentPolicy extends TopKPolicy {
             }
             selection.finishRow(step.rows(), row, k);
         }
-    }
-
-    @Override
-    public SelectionCost cost(int context) {
-        return shape.choosing(0, 0, context);
     }
 }

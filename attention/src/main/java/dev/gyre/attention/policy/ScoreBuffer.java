@@ -12,8 +12,12 @@ final class ScoreBuffer {
         this.bytes = bytes;
     }
 
-    /** How many rows of {@code stride} scores fit; at least one. */
-    int rows(int stride) {
+    /** The end of the group of rows that begins with {@code first}: at most {@code to}. */
+    int end(int first, int to, int stride) {
+        return Math.min(to - first, rows(stride)) + first;
+    }
+
+    private int rows(int stride) {
         long fitting = Math.min(bytes / Float.BYTES, Integer.MAX_VALUE - 8L) / stride;
         if (fitting == 0) {
             throw new EngineException("--score-buffer of " + bytes + " bytes is too small for one row of "

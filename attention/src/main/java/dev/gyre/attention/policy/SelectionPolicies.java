@@ -20,6 +20,9 @@ public final class SelectionPolicies {
         FACTORIES.put(INDEXER, IndexerPolicy::indexer);
         FACTORIES.put(DENSE, DensePolicy::new);
         FACTORIES.put("shared:freq=4,offset=" + IndexSharing.OFFSET, IndexerPolicy::shared);
+        FACTORIES.put("hisa:block=128,blocks=64", HisaPolicy::new);
+        FACTORIES.put("misa:heads=8,block=128", MisaPolicy::new);
+        FACTORIES.put("oracle", OraclePolicy::new);
         FACTORIES.put("recent:sink=4", RecentPolicy::new);
         FACTORIES.put("random:seed=1", RandomPolicy::new);
     }

@@ -4,17 +4,33 @@ import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 
-/** A policy whose rows choose k tokens each; those that see no more than k take them all. */
+/**
+ * A policy whose rows choose k tokens each; those that see no more than k take them all. As it stands it does not use
+ * the indexer, and choosing costs nothing.
+ */
 abstract class TopKPolicy implements SelectionPolicy {
+    /** Of the model's layers. */
+    final LayerShape shape;
     private final String spec;
 
-    TopKPolicy(PolicyParameters parameters) {
+    TopKPolicy(PolicyParameters parameters, PolicyContext context) {
         spec = parameters.spec();
+        shape = context.shape();
     }
 
     @Override
     public final String spec() {
         return spec;
+    }
+
+    @Override
+    public boolean usesIndexer() {
+        return false;
+    }
+
+    @Override
+    public SelectionCost cost(int context) {
+        return shape.choosing(0, 0, context);
     }
 
     @Override

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.gyre.attention.IndexQueries;
 import dev.gyre.attention.IndexScorer;
 import dev.gyre.attention.QueryRows;
+import dev.gyre.attention.Scene;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.CacheDtype;

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.gyre.attention.LatentAttention;
 import dev.gyre.attention.MlaQueries;
 import dev.gyre.attention.QueryRows;
+import dev.gyre.attention.Scene;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.Resources;
 import dev.gyre.attention.cache.CacheDtype;

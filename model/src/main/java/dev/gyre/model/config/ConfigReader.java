@@ -98,8 +98,8 @@ public final class ConfigReader {
     }
 
     /**
-     * Which layers run their indexer, in any of three spellings: GLM's list of a word for each layer, IndexCache's string
-     * of a letter for each, or one in so many. Where there are several the more explicit one counts. Layers for
+     * Which layers run their indexer, in any of three spellings: GLM's list of a word for each layer, IndexCache's
+     * string of a letter for each, or one in so many. Where there are several the more explicit one counts. Layers for
      * multi-token prediction may be listed behind the others.
      */
     private static IndexSharing sharing(Fields fields, int layers) {

@@ -2,9 +2,8 @@ package dev.gyre.model.research;
 
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.LayerStep;
-import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
-import dev.gyre.attention.policy.HostOperations;
+import dev.gyre.attention.TopK;
 import dev.gyre.model.Model;
 import dev.gyre.model.ops.StepObserver;
 
@@ -27,16 +26,12 @@ import java.util.stream.IntStream;
  * much work as dense attention, which {@code every} makes less. One thread at a time.
  */
 public final class SelectionProbe implements StepObserver {
-    /** Rows that are measured together. */
-    private static final int GROUP = 32;
-
-    private final HostOperations operations;
+    private final RowMeter meter;
+    private final TopK best;
     private final int topk;
     private final int every;
     private final List<Sums> layers = new ArrayList<>();
-    private final int[] chosen = new int[GROUP];
     private final Selection exact = new Selection();
-    private float[] values = new float[0];
 
     /** Sums over the rows of a layer. */
     private static final class Sums {
@@ -56,7 +51,8 @@ public final class SelectionProbe implements StepObserver {
             throw new EngineException(model.where() + " has no indexer, so there are no selections to measure.");
         }
         this.every = every;
-        operations = model.hostOperations();
+        meter = new RowMeter(model.hostOperations());
+        best = model.hostOperations().topk();
         topk = model.config().indexer().topk();
         IntStream.range(0, model.config().layers()).forEach(layer -> layers.add(new Sums()));
     }
@@ -71,42 +67,25 @@ public final class SelectionProbe implements StepObserver {
 
     @Override
     public void selected(LayerStep step, Selection selection) {
-        QueryRows rows = step.rows();
-        int count = 0;
-        for (int row = 0; row < rows.rows(); row++) {
-            if (rows.visible(row) > topk && rows.position(row) % every == 0) {
-                chosen[count++] = row;
-            }
-            if (count == GROUP || row == rows.rows() - 1 && count > 0) {
-                measure(step, selection, count);
-                count = 0;
-            }
-        }
+        meter.measure(
+                step,
+                selection,
+                (rows, row) -> rows.visible(row) > topk && rows.position(row) % every == 0,
+                this::add);
     }
 
-    private void measure(LayerStep step, Selection selection, int count) {
-        int stride = step.rows().longest();
-        if (values.length < Math.multiplyExact(count, stride)) {
-            values = new float[Math.multiplyExact(count, stride)];
-        }
+    private void add(LayerStep step, int row, int[] selected, float[] mass, int massAt, float[] scores) {
         Sums sums = layers.get(step.layer());
-        sums.rows += count;
-        operations.mass().mass(step.queries(), step.latents(), step.rows(), chosen, count, values, stride);
-        for (int i = 0; i < count; i++) {
-            for (int position : selection.chosen(step.rows(), chosen[i])) {
-                sums.mass += values[i * stride + position];
-            }
+        sums.rows++;
+        for (int position : selected) {
+            sums.mass += mass[massAt + position];
         }
-        if (step.index() != null) {
+        if (scores != null) {
             exact.resize(step.rows().rows(), topk);
-            for (int i = 0; i < count; i++) {
-                int row = chosen[i];
-                operations.indexer().score(step.index(), step.keys(), step.rows(), row, row + 1, values, stride);
-                operations.topk().select(values, stride, step.rows(), row, row + 1, exact);
-                int[] wanted = exact.chosen(step.rows(), row);
-                sums.wanted += wanted.length;
-                sums.recalled += SelectionOverlap.common(wanted, selection.chosen(step.rows(), row));
-            }
+            best.select(scores, step.rows().longest(), step.rows(), row, row + 1, exact);
+            int[] wanted = exact.chosen(step.rows(), row);
+            sums.wanted += wanted.length;
+            sums.recalled += SelectionOverlap.common(wanted, selected);
         }
     }
 }

@@ -1,6 +1,5 @@
-package dev.gyre.attention.vector;
+package dev.gyre.attention;
 
-import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
@@ -15,12 +14,15 @@ import java.util.Random;
  * Sequences in a one-layer cache as a long-running server leaves it: the pages of all sequences interleave in no order,
  * and every slot that no token lies in is NaN in every dtype.
  */
-final class Scene implements AutoCloseable {
-    final KvCache cache;
-    final List<PageTable> tables = new ArrayList<>();
-    final int[] lengths;
+public final class Scene implements AutoCloseable {
+    /** One layer. */
+    public final KvCache cache;
+    /** Of the sequences. */
+    public final List<PageTable> tables = new ArrayList<>();
+    private final int[] lengths;
 
-    Scene(CacheShape shape, CacheDtype dtype, int... lengths) {
+    /** @param lengths tokens of the sequences */
+    public Scene(CacheShape shape, CacheDtype dtype, int... lengths) {
         this.lengths = lengths;
         int pages = 3;
         for (int length : lengths) {
@@ -63,7 +65,7 @@ final class Scene implements AutoCloseable {
     }
 
     /** The last {@code count} tokens of every sequence, or all where it has fewer; what is before them is a prefix. */
-    QueryRows last(int count) {
+    public QueryRows last(int count) {
         QueryRows rows = new QueryRows();
         for (int i = 0; i < lengths.length; i++) {
             rows.add(tables.get(i), Math.max(0, lengths[i] - count), lengths[i]);
@@ -72,7 +74,7 @@ final class Scene implements AutoCloseable {
     }
 
     /** A row of other rows, on its own. */
-    static QueryRows alone(QueryRows rows, int row) {
+    public static QueryRows alone(QueryRows rows, int row) {
         QueryRows one = new QueryRows();
         one.add(rows.table(row), rows.position(row), rows.visible(row));
         return one;
