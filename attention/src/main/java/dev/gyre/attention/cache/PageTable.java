@@ -47,6 +47,11 @@ public final class PageTable {
         pages[count++] = page;
     }
 
+    /** Ends the sequence; its pages belong to others now. */
+    void clear() {
+        count = 0;
+    }
+
     int removeLast() {
         return pages[--count];
     }
