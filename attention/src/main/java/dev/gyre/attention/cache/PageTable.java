@@ -30,7 +30,7 @@ public final class PageTable {
         return pages[position / PAGE] * PAGE + position % PAGE;
     }
 
-    /** Forgets the pages of a view; a sequence gives them back to its pool instead. */
+    /** Forgets the pages, which others hold; a sequence gives its own back to its pool first. */
     public void clear() {
         count = 0;
     }
@@ -45,11 +45,6 @@ public final class PageTable {
             pages = Arrays.copyOf(pages, count * 2);
         }
         pages[count++] = page;
-    }
-
-    /** Ends the sequence; its pages belong to others now. */
-    void clear() {
-        count = 0;
     }
 
     int removeLast() {
