@@ -77,7 +77,7 @@ public final class Model implements AutoCloseable {
     private Model(ModelFiles files, Fields json, Architecture architecture, ModelOptions options) {
         this.files = files;
         this.options = options;
-        config = ConfigReader.read(json, architecture.sparse());
+        config = ConfigReader.read(json, architecture.family());
         if (options.indexTopk() > 0 && !config.isSparse()) {
             throw new EngineException(
                     "--index-topk needs a model with an indexer, and " + files.where() + " has none.");
