@@ -1,5 +1,8 @@
 package dev.gyre.attention.hisparse;
 
+import java.util.LinkedHashMap;
+import java.util.Map;
+
 /**
  * What hot buffers did, over all layers and sequences.
  *
@@ -15,6 +18,17 @@ public record HiSparseStats(long selected, long hits, long evictions, long bytes
     /** The share of what was asked for that was hot; 0 where nothing was. */
     public double hitRate() {
         return selected == 0 ? 0 : (double) hits / selected;
+    }
+
+    /** All of it and the hit rate, by the names that JSON gives them. */
+    public Map<String, Object> fields() {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("selected", selected);
+        fields.put("hits", hits);
+        fields.put("hit_rate", hitRate());
+        fields.put("evictions", evictions);
+        fields.put("bytes_fetched", bytesFetched);
+        return fields;
     }
 
     /** What came after these. */

@@ -26,11 +26,10 @@ final class HotLatentAttention implements LatentAttention {
     private int[] hotSlots = new int[0];
     private float[] groupQueries = new float[0];
     private float[] groupOut = new float[0];
-    private long group;
     private long selected;
     private long hits;
     private long evictions;
-    private long fetched;
+    private long bytesFetched;
     private volatile HiSparseStats stats = HiSparseStats.NONE;
 
     /** @param layers the hot rows of each cache */
@@ -82,7 +81,7 @@ final class HotLatentAttention implements LatentAttention {
                 layer.forget(); // what was to be fetched may not be there
             }
         }
-        stats = new HiSparseStats(selected, hits, evictions, fetched * cache.rowBytes());
+        stats = new HiSparseStats(selected, hits, evictions, bytesFetched);
     }
 
     private void attend(MlaQueries queries, HotLayer layer, QueryRows rows, Selection selection, float[] out) {
@@ -91,7 +90,7 @@ final class HotLatentAttention implements LatentAttention {
             hotSlots = new int[rows.rows() * k];
         }
         int first = 0;
-        group++;
+        long group = layer.nextGroup();
         HotSequence sequence = null;
         for (int row = 0; row < rows.rows(); row++) {
             if (row == 0 || rows.sequence(row) != rows.sequence(row - 1)) {
@@ -102,7 +101,7 @@ final class HotLatentAttention implements LatentAttention {
             if (!sequence.fits(selection.positions(), row * k, count, group)) {
                 serve(queries, layer, first, row, k, rows.rows(), out);
                 first = row;
-                group++;
+                group = layer.nextGroup();
                 sequence.fits(selection.positions(), row * k, count, group);
             }
             admit(layer, sequence, rows, row, selection, count, (row - first) * k);
@@ -132,7 +131,7 @@ final class HotLatentAttention implements LatentAttention {
         for (int i = 0; i < count; i++) {
             if (hotSlots[at + i] == Selection.NONE) {
                 hits--;
-                fetched++;
+                bytesFetched += layer.rows().rowBytes();
                 evictions += sequence.isFull() ? 1 : 0;
                 int position = positions[row * k + i];
                 hotSlots[at + i] = sequence.take(position);

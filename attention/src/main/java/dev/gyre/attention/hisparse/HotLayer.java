@@ -31,6 +31,7 @@ final class HotLayer implements WorkerPool.Task {
     private int[] from = new int[BATCH];
     private int[] to = new int[BATCH];
     private int fetches;
+    private long group;
 
     HotLayer(LatentCache store, int hotTokens) {
         this.store = store;
@@ -86,6 +87,11 @@ final class HotLayer implements WorkerPool.Task {
     /** The rows. */
     LatentCache rows() {
         return hot;
+    }
+
+    /** A number for rows that are attended together, whichever phase they belong to. */
+    long nextGroup() {
+        return ++group;
     }
 
     /** Asks for a row, which is there after {@link #fetch}. */

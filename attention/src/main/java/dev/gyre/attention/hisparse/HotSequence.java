@@ -121,7 +121,6 @@ final class HotSequence {
             unlink(place);
         } else {
             used++;
-            groupOf[place] = 0;
         }
         positionOf[place] = position;
         placeOf[position] = place;

@@ -133,15 +133,36 @@ class HiSparseTest {
                         }
                         QueryRows rows = rows(scene, lengths, done, to);
                         if (rows.rows() > 0) {
-                            compare(attending.prefill(), hot.prefill(), cache, rows);
+                            compare(attending.prefill(), rows.isDecode() ? hot.decode() : hot.prefill(), cache, rows);
                             done = to;
                         }
                     }
                 }
-                HiSparseStats stats = hiSparse.stats().get(Phase.PREFILL);
-                assertTrue(stats.hits() > 0 && stats.hits() < stats.selected(), stats.toString());
-                assertEquals((stats.selected() - stats.hits()) * SHAPE.latentBytes(dtype), stats.bytesFetched());
-                assertEquals(hotTokens < 500, stats.evictions() > 0, stats.toString());
+                for (HiSparseStats stats : hiSparse.stats().values()) {
+                    assertTrue(stats.hits() > 0 && stats.hits() < stats.selected(), stats.toString());
+                    assertEquals((stats.selected() - stats.hits()) * SHAPE.latentBytes(dtype), stats.bytesFetched());
+                    assertEquals(hotTokens < 500, stats.evictions() > 0, stats.toString());
+                }
+            }
+        }
+    }
+
+    /** Prefill and decode have the hot rows in common, and neither takes the other's groups for its own. */
+    @Test
+    void phasesInTurn() {
+        Implementations attending = implementations("vector");
+        for (int decoded = 30; decoded < 36; decoded++) {
+            Implementations hot = hiSparse(64, attending).implementations();
+            try (Scene scene = new Scene(SHAPE, CacheDtype.F32, 300)) {
+                LatentCache cache = scene.cache.latents(0);
+                for (int i = 0; i < 30 + decoded; i++) {
+                    QueryRows rows = new QueryRows();
+                    rows.add(scene.tables.getFirst(), 100 + i, 101 + i);
+                    compare(attending.prefill(), i < 30 ? hot.prefill() : hot.decode(), cache, rows);
+                }
+                QueryRows rows = new QueryRows();
+                rows.add(scene.tables.getFirst(), 130 + decoded, 300);
+                compare(attending.prefill(), hot.prefill(), cache, rows);
             }
         }
     }
