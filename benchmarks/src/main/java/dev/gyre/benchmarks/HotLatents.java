@@ -73,9 +73,9 @@ final class HotLatents {
         }
         return report.append("""
 
-                The trained indexer of this model selects what a sliding window would ([its card](../../models/tiny-v32/README.md)),
-                so almost everything stays hot, and one new token a step is all that must be fetched; `random` draws anew for
-                every token, and its share of hits is the share of the context that is hot.
+                `random` draws anew for every token, so its share of hits is the share of the context that is hot: the worst
+                case. The model is small and its text local ([its card](../../models/tiny-v32/README.md)); how much of a large
+                model's choice stays hot is not known from this.
                 """).toString();
     }
 
