@@ -126,8 +126,8 @@ final class EngineFlags {
     @Option(
             names = "--hisparse-hot-tokens",
             paramLabel = "N",
-            description = "keeps the latents of N tokens a sequence and layer hot and attends to these; at least index_topk "
-                    + "(default: one cache of all)")
+            description = "keeps the latents of N tokens a sequence and layer hot and attends to these; at least "
+                    + "index_topk (default: one cache of all)")
     private Integer hotTokens;
 
     @Option(

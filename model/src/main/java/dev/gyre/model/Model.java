@@ -109,8 +109,8 @@ public final class Model implements AutoCloseable {
                     options.measured(),
                     hiSparse == null ? implementations : hiSparse.implementations());
             if (hiSparse != null && attention.policy().spec().equals(SelectionPolicies.DENSE)) {
-                throw EngineException.usage(
-                        "--hisparse-hot-tokens needs attention that selects tokens, and here it is dense; leave it out.");
+                throw EngineException.usage("--hisparse-hot-tokens needs attention that selects tokens, and here it is "
+                        + "dense; leave it out.");
             }
             CpuOps ops = new CpuOps(pool, attention, Kernels.of(implementations.names().get(Phase.LINEAR), pool));
             opened = Checkpoint.open(files, config.blockRows(), config.blockColumns());

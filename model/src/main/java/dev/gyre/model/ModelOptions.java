@@ -94,31 +94,36 @@ public record ModelOptions(
     /** The same with another model folder. */
     public ModelOptions withModel(Path folder) {
         return new ModelOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with another attention backend and these implementations of its phases. */
     public ModelOptions withAttention(String backend, Map<Phase, String> names) {
         return new ModelOptions(model, backend, names, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with another cache dtype. */
     public ModelOptions withCacheDtype(CacheDtype dtype) {
         return new ModelOptions(model, attentionBackend, implementations, dtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with another index_topk. */
     public ModelOptions withIndexTopk(int topk) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, topk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with another selection policy. */
     public ModelOptions withSelectionPolicy(String policy) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, policy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with indexers that run whether or not the selection policy needs them. */
@@ -154,7 +159,8 @@ public record ModelOptions(
     /** The same with another prefill chunk and score buffer. */
     public ModelOptions withChunks(int prefillTokens, long scoreBytes) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillTokens, scoreBytes, device, measured, hiSparse);
+                configOverride, precision, threads, contextLength, prefillTokens, scoreBytes, device, measured,
+                hiSparse);
     }
 
     /** The same on another device. */

@@ -49,8 +49,8 @@ class GlmModelTest {
         SMALL + "\"num_hidden_layers\": 2, \"indexer_rope_interleave\": false",
         // the head dimensions as published
         """
-            "hidden_size": 32, "num_attention_heads": 2, "q_lora_rank": 64, "kv_lora_rank": 512, "qk_nope_head_dim": 192,
-            "qk_rope_head_dim": 64, "v_head_dim": 256, "index_n_heads": 32, "index_head_dim": 128, "index_topk": 20,
+            "hidden_size": 32, "num_attention_heads": 2, "q_lora_rank": 64, "kv_lora_rank": 512,
+            "qk_nope_head_dim": 192, "qk_rope_head_dim": 64, "v_head_dim": 256, "index_n_heads": 32, "index_head_dim": 128, "index_topk": 20,
             "intermediate_size": 24, "moe_intermediate_size": 16, "first_k_dense_replace": 1, "n_routed_experts": 16,
             "num_experts_per_tok": 8, "num_hidden_layers": 3, "indexer_types": ["full", "shared", "full"]""",
     })

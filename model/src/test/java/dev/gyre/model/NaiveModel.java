@@ -62,9 +62,8 @@ final class NaiveModel {
         String prefix = "model.layers." + layer + ".self_attn.";
         int n = x.length;
         boolean compressed = model.number("q_lora_rank") > 0;
-        double[][] c = compressed
-                ? each(x, row -> compressedRms(linear(row, prefix + "q_a_proj.weight"), prefix + "q_a_layernorm.weight"))
-                : x;
+        double[][] c = compressed ? each(x, row -> linear(row, prefix + "q_a_proj.weight")) : x;
+        c = compressed ? each(c, row -> compressedRms(row, prefix + "q_a_layernorm.weight")) : c;
         double[][] q = each(c, row -> linear(row, prefix + (compressed ? "q_b_proj.weight" : "q_proj.weight")));
         double[][] keys = new double[n][];
         double[][] values = new double[n][];
@@ -230,8 +229,8 @@ final class NaiveModel {
 
     /** Angle per position of pair i, by the YaRN paper. */
     private double frequency(int i) {
-        JsonNode outside = model.config.path("rope_theta"); // newer files put it inside
-        double theta = (outside.isMissingNode() ? model.config.path("rope_parameters").path("rope_theta") : outside).asDouble();
+        JsonNode inner = model.config.path("rope_parameters").path("rope_theta"); // where newer files have it
+        double theta = inner.asDouble(model.config.path("rope_theta").asDouble());
         double plain = Math.pow(theta, -2.0 * i / rope);
         JsonNode yarn = model.config.path("rope_scaling");
         if (!yarn.path("type").asText("").equals("yarn")) {

@@ -13,8 +13,8 @@ import java.util.function.Function;
 
 /**
  * Attention that reads hot latents: what a row selected and is not hot is fetched from the store first. Another
- * implementation attends, over the hot rows in place of the store's, in the same order: the bits are the same. Where the
- * rows of a step select more than there is room for, they are served in groups that fit, one after the other.
+ * implementation attends, over the hot rows in place of the store's, in the same order: the bits are the same. Where
+ * the rows of a step select more than there is room for, they are served in groups that fit, one after the other.
  */
 final class HotLatentAttention implements LatentAttention {
     private final LatentAttention attention;
@@ -60,8 +60,8 @@ final class HotLatentAttention implements LatentAttention {
     @Override
     public void dense(MlaQueries queries, LatentCache cache, QueryRows rows, float[] out) {
         if (rows.longest() > hotTokens) {
-            throw new EngineException("dense attention to " + rows.longest() + " tokens needs them all, and HiSparse keeps "
-                    + hotTokens + " hot; raise --hisparse-hot-tokens or leave it out.");
+            throw new EngineException("dense attention to " + rows.longest() + " tokens needs them all, and HiSparse "
+                    + "keeps " + hotTokens + " hot; raise --hisparse-hot-tokens or leave it out.");
         }
         everything.resize(rows.rows(), rows.longest());
         for (int row = 0; row < rows.rows(); row++) {
@@ -155,7 +155,8 @@ final class HotLatentAttention implements LatentAttention {
             groupOut = new float[count * answered];
         }
         System.arraycopy(queries.queries(), from * asked, groupQueries, 0, count * asked);
-        MlaQueries some = new MlaQueries(groupQueries, queries.heads(), queries.latent(), queries.rope(), queries.scale());
+        MlaQueries some =
+                new MlaQueries(groupQueries, queries.heads(), queries.latent(), queries.rope(), queries.scale());
         attention.sparse(some, layer.rows(), hotSlots, count, k, groupOut);
         System.arraycopy(groupOut, 0, out, from * answered, count * answered);
     }

@@ -67,8 +67,8 @@ final class HotLayer implements WorkerPool.Task {
             grown = store.like(rows, larger);
         } catch (OutOfMemoryError e) {
             larger.close();
-            throw new EngineException("the hot latents of " + rows / hotTokens + " sequences need " + rows * store.rowBytes()
-                    + " bytes in a layer and the machine does not have them free; use fewer --hisparse-hot-tokens.", e);
+            throw new EngineException("the hot latents of " + rows / hotTokens + " sequences need "
+                    + rows * store.rowBytes() + " bytes in a layer and the machine does not have them free; use fewer --hisparse-hot-tokens.", e);
         }
         if (hot != null) {
             MemorySegment.copy(hot.segment(), 0, grown.segment(), 0, hot.segment().byteSize());

@@ -15,8 +15,8 @@ public record Family(boolean sparse, boolean interleavedIndexer, float compresse
     public static final Family DEEPSEEK_V32 = new Family(true, false, 1e-6f);
     /**
      * GLM-5: DeepSeek-V3.2's decoder with an indexer whose RoPE is interleaved (transformers' glm_moe_dsa). SGLang and
-     * vLLM give all its RMS norms the rms_norm_eps of 1e-5; transformers 5.18 leaves those on compressed vectors at 1e-6,
-     * which its pull request 48762 calls a mistake.
+     * vLLM give all its RMS norms the rms_norm_eps of 1e-5; transformers 5.18 leaves those on compressed vectors at
+     * 1e-6, which its pull request 48762 calls a mistake.
      */
     public static final Family GLM_MOE_DSA = new Family(true, true, 0);
 }

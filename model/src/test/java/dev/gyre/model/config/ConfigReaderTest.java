@@ -73,9 +73,10 @@ class ConfigReaderTest {
                 .indexer()
                 .interleaved());
         // its 5.2 shares: layers 0, 1, 2, 6, 10, ... run their indexer
-        String shared = ConfigReader.read(fields.merge(Configs.fields(
-                "{\"index_topk_freq\":4, \"index_skip_topk_offset\":3}")), Family.GLM_MOE_DSA).indexer().sharing().pattern();
-        assertEquals("FFF" + "SSSF".repeat(18) + "SSS", shared);
+        Fields shared = fields.merge(Configs.fields("{\"index_topk_freq\":4, \"index_skip_topk_offset\":3}"));
+        assertEquals(
+                new IndexSharing("FFF" + "SSSF".repeat(18) + "SSS"),
+                ConfigReader.read(shared, Family.GLM_MOE_DSA).indexer().sharing());
         // and DeepSeek's norms on compressed vectors keep theirs
         assertEquals(1e-6f, Configs.v32("{\"rms_norm_eps\":1e-5}").mla().normEps());
     }

@@ -21,7 +21,7 @@ import java.util.Locale;
  * and what else runs on it do not change. The text is read as it stands, whatever the model would have written. Every
  * decoded token's logits are compared with those of one cache of all latents, to the bit.
  */
-final class HotLatents {
+final class HotLatentSweep {
     private static final int[] CONTEXTS = {512, 1024, 2048, 4096, 8064};
     private static final int[] HOT = {256, 384, 512, 1024, 2048};
     /** Tokens decoded at each context, up to it. */
@@ -29,13 +29,13 @@ final class HotLatents {
     /** A choice that has nothing to do with the one before is the worst case. */
     private static final List<String> POLICIES = List.of("indexer", "random");
 
-    private HotLatents() {}
+    private HotLatentSweep() {}
 
     /** {@code TEXT [FILE]}: the text that is read, and where the table goes beside the console. */
     public static void main(String[] args) throws IOException {
         if (args.length < 1 || args.length > 2) {
-            System.err.println("usage: ./engine --run-class dev.gyre.benchmarks.HotLatents benchmarks/target/benchmarks.jar "
-                    + "TEXT [FILE]");
+            System.err.println("usage: ./engine --run-class dev.gyre.benchmarks.HotLatentSweep "
+                    + "benchmarks/target/benchmarks.jar TEXT [FILE]");
             System.exit(2);
         }
         String report = measure(Files.readString(Path.of(args[0])), args[0]);
@@ -49,11 +49,11 @@ final class HotLatents {
         StringBuilder report = new StringBuilder("# HiSparse: how many selected latents are hot\n\n");
         report.append(Environment.describe()).append(String.format(Locale.ROOT, """
 
-                Made by `./engine --run-class dev.gyre.benchmarks.HotLatents benchmarks/target/benchmarks.jar %s FILE`.
-                tiny-v32, index_topk 256, f32 latents (2,304 bytes a token and layer, 4 layers), the last %d tokens of each
-                context decoded one by one; every token's logits were those of one cache of all latents, to the bit. In each
-                field: the share of the selected latents that was hot, and KB fetched from the store for a token, of
-                %d KB that attention reads.
+                Made by `./engine --run-class dev.gyre.benchmarks.HotLatentSweep benchmarks/target/benchmarks.jar \
+                %s FILE`. tiny-v32, index_topk 256, f32 latents (2,304 bytes a token and layer, 4 layers), the last %d
+                tokens of each context decoded one by one; every token's logits were those of one cache of all
+                latents, to the bit. In each field: the share of the selected latents that was hot, and KB fetched from
+                the store for a token, of %d KB that attention reads.
                 """, name, TOKENS, 4 * 256 * 2304 / 1000));
         for (String policy : POLICIES) {
             report.append("\n## ").append(policy).append("\n\n| hot tokens |");
@@ -73,9 +73,9 @@ final class HotLatents {
         }
         return report.append("""
 
-                `random` draws anew for every token, so its share of hits is the share of the context that is hot: the worst
-                case. The model is small and its text local ([its card](../../models/tiny-v32/README.md)); how much of a large
-                model's choice stays hot is not known from this.
+                `random` draws anew for every token, so its share of hits is the share of the context that is hot: the
+                worst case. The model is small and its text local ([its card](../../models/tiny-v32/README.md)); how
+                much of a large model's choice stays hot is not known from this.
                 """).toString();
     }
 
