@@ -14,6 +14,16 @@ public interface LatentAttention {
     void sparse(MlaQueries queries, LatentCache cache, int[] slots, int rows, int k, float[] out);
 
     /**
+     * Attention to what the rows of a step selected; for those who must know whose tokens these are.
+     *
+     * @param out {@code [rows, heads, latent]}
+     */
+    default void sparse(LayerStep step, Selection selection, float[] out) {
+        int rows = step.rows().rows();
+        sparse(step.queries(), step.latents(), selection.slots(), rows, selection.k(), out);
+    }
+
+    /**
      * Attention over every token that a row sees.
      *
      * @param out {@code [rows, heads, latent]}

@@ -73,10 +73,15 @@ public final class Selection {
         if (k == 0) {
             return IntStream.range(0, queries.visible(row)).toArray();
         }
-        int end = row * k;
-        while (end < (row + 1) * k && positions[end] != NONE) {
-            end++;
+        return Arrays.copyOfRange(positions, row * k, row * k + count(row));
+    }
+
+    /** How many tokens a row selects. */
+    public int count(int row) {
+        int count = 0;
+        while (count < k && positions[row * k + count] != NONE) {
+            count++;
         }
-        return Arrays.copyOfRange(positions, row * k, end);
+        return count;
     }
 }

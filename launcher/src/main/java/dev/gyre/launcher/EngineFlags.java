@@ -1,7 +1,9 @@
 package dev.gyre.launcher;
 
+import dev.gyre.attention.EngineException;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.attention.hisparse.HiSparseOptions;
 import dev.gyre.attention.policy.SelectionPolicies;
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
@@ -14,6 +16,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
+import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.Iterator;
 import java.util.Map;
@@ -120,6 +123,19 @@ final class EngineFlags {
             description = "the most memory of index scores at a time (default: 268435456)")
     private long scoreBuffer = DEFAULTS.scoreBuffer();
 
+    @Option(
+            names = "--hisparse-hot-tokens",
+            paramLabel = "N",
+            description = "keeps the latents of N tokens a sequence and layer hot and attends to these; at least "
+                    + "index_topk (default: one cache of all)")
+    private Integer hotTokens;
+
+    @Option(
+            names = "--hisparse-dir",
+            paramLabel = "DIR",
+            description = "... and keeps all latents in a file there, so that a context may be larger than memory")
+    private Path latentDirectory;
+
     /** The model's folder or the embedded model. */
     ModelFlag model() {
         return model;
@@ -147,7 +163,18 @@ final class EngineFlags {
                 prefillChunk,
                 scoreBuffer,
                 device,
-                false);
+                false,
+                hiSparse());
+    }
+
+    private HiSparseOptions hiSparse() {
+        if (hotTokens != null) {
+            return new HiSparseOptions(hotTokens, latentDirectory);
+        }
+        if (latentDirectory != null) {
+            throw EngineException.usage("--hisparse-dir needs --hisparse-hot-tokens, the latents that stay in memory.");
+        }
+        return null;
     }
 
     /** The known selection policies, with all their parameters. */

@@ -48,7 +48,7 @@ final class GenerateCommand implements Runnable {
                     }
                 });
                 if (json.wanted()) {
-                    JsonFlag.print(out, answer(result));
+                    JsonFlag.print(out, answer(result, HotLatents.fields(model)));
                 } else {
                     if (!model.hasTokenizer()) {
                         out.print(Ids.show(result.outputIds()));
@@ -57,12 +57,14 @@ final class GenerateCommand implements Runnable {
                     err.printf("[%d prompt tokens at %.0f/s, %d new at %.0f/s, %s]%n", result.promptTokens(),
                             result.prefillRate(), result.outputIds().length, result.decodeRate(),
                             result.finishReason().label());
+                    HotLatents.lines(model).forEach(err::println);
                 }
             }
         }
     }
 
-    private static Map<String, Object> answer(Generation result) {
+    /** @param hot what hot latents did; empty without them */
+    private static Map<String, Object> answer(Generation result, Map<String, Object> hot) {
         Map<String, Object> timing = new LinkedHashMap<>();
         timing.put("prefill_seconds", result.prefillSeconds());
         timing.put("decode_seconds", result.decodeSeconds());
@@ -77,6 +79,9 @@ final class GenerateCommand implements Runnable {
         answer.put("finish_reason", result.finishReason().label());
         answer.put("usage", usage);
         answer.put("timing", timing);
+        if (!hot.isEmpty()) {
+            answer.put("hisparse", hot);
+        }
         return answer;
     }
 }

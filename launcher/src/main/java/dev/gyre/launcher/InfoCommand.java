@@ -59,6 +59,7 @@ final class InfoCommand implements Runnable {
             info.put("index_heads", config.indexer().heads());
             info.put("index_head_dim", config.indexer().dim());
             info.put("index_topk", config.indexer().topk());
+            info.put("indexer_rope_interleave", config.indexer().interleaved());
             info.put("index_sharing", config.indexer().sharing().pattern());
         }
         info.put("attention_backend", model.attentionBackend());
@@ -73,6 +74,11 @@ final class InfoCommand implements Runnable {
             info.put("cache_bytes_per_token_" + dtype.label(), KvCache.bytesPerToken(model.cacheShapes(), dtype));
         }
         long perToken = KvCache.bytesPerToken(model.cacheShapes(), model.cacheDtype());
+        if (model.options().hiSparse() != null) {
+            long latents = model.cacheShapes().stream().mapToLong(shape -> shape.latentBytes(model.cacheDtype())).sum();
+            int hot = Math.min(model.options().hiSparse().hotTokens(), model.contextLength());
+            info.put("hot_latent_bytes_per_sequence", latents * hot);
+        }
         info.put("cache_bytes_at_context_length", perToken * model.contextLength());
         // mapped weights want to stay in memory too, or every token reads them from the disk
         long free = Math.max(0, HostMemory.bytes() - model.weightBytes() - Runtime.getRuntime().maxMemory());

@@ -56,7 +56,8 @@ class ArchitectureTest {
     @ParameterizedTest
     @ValueSource(strings = {
         "dev.gyre.attention", "dev.gyre.attention.backend", "dev.gyre.attention.cache", "dev.gyre.attention.numeric",
-        "dev.gyre.attention.policy", "dev.gyre.attention.reference", "dev.gyre.launcher", "dev.gyre.launcher.server", "dev.gyre.model",
+        "dev.gyre.attention.hisparse", "dev.gyre.attention.policy", "dev.gyre.attention.reference",
+        "dev.gyre.launcher", "dev.gyre.launcher.server", "dev.gyre.model",
         "dev.gyre.model.arch", "dev.gyre.model.chat", "dev.gyre.model.engine",
         "dev.gyre.model.checkpoint", "dev.gyre.model.config", "dev.gyre.model.generate", "dev.gyre.model.layers",
         "dev.gyre.model.ops", "dev.gyre.model.ops.cpu", "dev.gyre.model.research", "dev.gyre.model.tokenizer",

@@ -59,6 +59,28 @@ class CommandsTest {
     }
 
     @Test
+    void hotLatents() {
+        String[] split = {"--index-topk", "3", "--hisparse-hot-tokens", "4", "--hisparse-dir", folder.toString()};
+        JsonNode answer = generate(split);
+        assertEquals(generate("--index-topk", "3").get("output_ids"), answer.get("output_ids"));
+        JsonNode decode = answer.get("hisparse").get("decode");
+        assertEquals(List.of("selected", "hits", "hit_rate", "evictions", "bytes_fetched"), names(decode));
+        assertEquals(4 * 4 * 3, decode.get("selected").intValue()); // steps, layers, index_topk
+        assertTrue(answer.get("hisparse").get("prefill").get("hits").intValue() > 0);
+
+        String[] text = {"generate", "--prompt", PROMPT, "--max-new-tokens", "5"};
+        String err = Outcome.of(Outcome.join(text, split)).succeeded().err();
+        assertTrue(err.contains("[decode: ") && err.contains("% of 48 selected latents were hot"), err);
+
+        String[] bench = {"bench", "--prefill", "0", "--decode", "2", "--depth", "9", "--repetitions", "1"};
+        JsonNode row = Outcome.json(Outcome.join(bench, split)).get("results").get(0);
+        assertTrue(row.get("hot_latent_hit_percent").doubleValue() < 100, row.toString());
+        assertTrue(row.get("bytes_fetched_per_token").doubleValue() > 0, row.toString());
+        JsonNode info = Outcome.json(Outcome.join(new String[] {"info"}, split));
+        assertEquals(4 * 4 * 2304, info.get("hot_latent_bytes_per_sequence").intValue());
+    }
+
+    @Test
     void generateText() {
         Outcome outcome = Outcome.of("generate", "--prompt", PROMPT, "--max-new-tokens", "5").succeeded();
         assertEquals(generate().get("text").textValue() + System.lineSeparator(), outcome.out());

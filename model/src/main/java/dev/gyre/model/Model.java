@@ -12,9 +12,12 @@ import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.attention.cache.PageTable;
+import dev.gyre.attention.hisparse.HiSparse;
+import dev.gyre.attention.hisparse.HiSparseStats;
 import dev.gyre.attention.policy.HostOperations;
 import dev.gyre.attention.policy.LayerShape;
 import dev.gyre.attention.policy.PolicyContext;
+import dev.gyre.attention.policy.SelectionPolicies;
 import dev.gyre.attention.policy.SelectionPolicy;
 import dev.gyre.model.arch.Architecture;
 import dev.gyre.model.arch.Architectures;
@@ -68,6 +71,8 @@ public final class Model implements AutoCloseable {
     private final Implementations implementations;
     private final String attentionBackend;
     private final AttentionBackend attention;
+    /** null where there is one cache of all latents. */
+    private final HiSparse hiSparse;
     private final Ops ops;
     private final Decoder decoder;
     private Tokenizer tokenizer;
@@ -75,7 +80,7 @@ public final class Model implements AutoCloseable {
     private Model(ModelFiles files, Fields json, Architecture architecture, ModelOptions options) {
         this.files = files;
         this.options = options;
-        config = ConfigReader.read(json, architecture.sparse());
+        config = ConfigReader.read(json, architecture.family());
         if (options.indexTopk() > 0 && !config.isSparse()) {
             throw new EngineException(
                     "--index-topk needs a model with an indexer, and " + files.where() + " has none.");
@@ -97,12 +102,19 @@ public final class Model implements AutoCloseable {
         try {
             implementations = Implementations.choose(
                     Providers.load(), options.implementations(), new Resources(pool, options.device()));
+            hiSparse = options.hiSparse() == null
+                    ? null
+                    : new HiSparse(options.hiSparse(), topk(), implementations, pool);
             attention = AttentionBackends.create(
                     attentionBackend,
                     options.selectionPolicy() != null ? options.selectionPolicy() : json.text("selection_policy", null),
                     policyContext(),
                     options.measured(),
-                    implementations);
+                    hiSparse == null ? implementations : hiSparse.implementations());
+            if (hiSparse != null && attention.policy().spec().equals(SelectionPolicies.DENSE)) {
+                throw EngineException.usage("--hisparse-hot-tokens needs attention that selects tokens, and here it is "
+                        + "dense; leave it out.");
+            }
             ops = ops();
             opened = Checkpoint.open(files, config.blockRows(), config.blockColumns());
             decoder = architecture.factory().create(config, opened, ops);
@@ -128,6 +140,11 @@ public final class Model implements AutoCloseable {
         return new CpuOps(pool, attention, Kernels.of(linear, pool));
     }
 
+    /** The most tokens that one attends to; 0 where it is all. */
+    private int topk() {
+        return config.isSparse() ? config.indexer().topk() : 0;
+    }
+
     /** What a selection policy works with. */
     private PolicyContext policyContext() {
         ModelConfig.Mla mla = config.mla();
@@ -143,7 +160,7 @@ public final class Model implements AutoCloseable {
                         mla.rope(),
                         indexer == null ? 0 : indexer.heads(),
                         indexer == null ? 0 : indexer.dim(),
-                        indexer == null ? 0 : indexer.topk(),
+                        topk(),
                         config.layers(),
                         cached.latentBytes(cacheDtype()),
                         cached.indexBytes(cacheDtype())),
@@ -212,6 +229,11 @@ public final class Model implements AutoCloseable {
     /** What selects the tokens to attend to, and what that costs. */
     public SelectionPolicy selectionPolicy() {
         return attention.policy();
+    }
+
+    /** What hot latents did so far, in prefill and in decode; empty without {@link ModelOptions#hiSparse()}. */
+    public Map<Phase, HiSparseStats> hiSparseStats() {
+        return hiSparse == null ? Map.of() : hiSparse.stats();
     }
 
     /** Operations on the engine's threads, for measurements. */
@@ -290,7 +312,9 @@ public final class Model implements AutoCloseable {
             throw new EngineException("caches for " + sequences + " sequences of " + tokens
                     + " tokens are more than the " + Integer.MAX_VALUE + " tokens that an engine can number; ask for fewer.");
         }
-        KvCache cache = ops.cache(cacheShapes(), cacheDtype(), (int) slots, contextLength());
+        KvCache cache = hiSparse == null
+                ? ops.cache(cacheShapes(), cacheDtype(), (int) slots, contextLength())
+                : new KvCache(cacheShapes(), cacheDtype(), (int) slots, options.hiSparse().directory());
         return new ModelRunner(decoder, cache, Math.min(options.prefillChunk(), ops.mostRows()), contextLength());
     }
 

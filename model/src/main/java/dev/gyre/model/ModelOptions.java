@@ -4,6 +4,7 @@ import dev.gyre.attention.EngineException;
 import dev.gyre.attention.Processors;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.attention.hisparse.HiSparseOptions;
 import dev.gyre.attention.policy.SelectionPolicies;
 
 import java.nio.file.Path;
@@ -30,6 +31,7 @@ import java.util.Map;
  *     their choice
  * @param measured whether layers run their indexers also where the selection policy has no use for them, as a
  *     {@link dev.gyre.model.research.SelectionProbe} needs it
+ * @param hiSparse how many latents are kept hot, and where the others lie; null for one cache of all
  */
 public record ModelOptions(
         Path model,
@@ -45,7 +47,8 @@ public record ModelOptions(
         int prefillChunk,
         long scoreBuffer,
         String device,
-        boolean measured) {
+        boolean measured,
+        HiSparseOptions hiSparse) {
 
     private static final int MOST_THREADS = 1024;
 
@@ -84,78 +87,91 @@ public record ModelOptions(
                 512,
                 256L << 20,
                 null,
-                false);
+                false,
+                null);
     }
 
     /** The same with another model folder. */
     public ModelOptions withModel(Path folder) {
         return new ModelOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with another attention backend and these implementations of its phases. */
     public ModelOptions withAttention(String backend, Map<Phase, String> names) {
         return new ModelOptions(model, backend, names, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with another cache dtype. */
     public ModelOptions withCacheDtype(CacheDtype dtype) {
         return new ModelOptions(model, attentionBackend, implementations, dtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with another index_topk. */
     public ModelOptions withIndexTopk(int topk) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, topk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with another selection policy. */
     public ModelOptions withSelectionPolicy(String policy) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, policy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
+                hiSparse);
     }
 
     /** The same with indexers that run whether or not the selection policy needs them. */
     public ModelOptions withMeasuredSelection(boolean run) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, run);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, run, hiSparse);
     }
 
     /** The same with this JSON laid over config.json. */
     public ModelOptions withConfigOverride(String json) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                json, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+                json, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
     }
 
     /** The same with another precision. */
     public ModelOptions withPrecision(Precision other) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, other, threads, contextLength, prefillChunk, scoreBuffer, device, measured);
+                configOverride, other, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
     }
 
     /** The same with another number of threads. */
     public ModelOptions withThreads(int count) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, count, contextLength, prefillChunk, scoreBuffer, device, measured);
+                configOverride, precision, count, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
     }
 
     /** The same with another context length. */
     public ModelOptions withContextLength(int tokens) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, tokens, prefillChunk, scoreBuffer, device, measured);
+                configOverride, precision, threads, tokens, prefillChunk, scoreBuffer, device, measured, hiSparse);
     }
 
     /** The same with another prefill chunk and score buffer. */
     public ModelOptions withChunks(int prefillTokens, long scoreBytes) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillTokens, scoreBytes, device, measured);
+                configOverride, precision, threads, contextLength, prefillTokens, scoreBytes, device, measured,
+                hiSparse);
     }
 
     /** The same on another device. */
     public ModelOptions withDevice(String id) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, id, measured);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, id, measured, hiSparse);
+    }
+
+    /** The same with hot latents and a store of all. */
+    public ModelOptions withHiSparse(HiSparseOptions split) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, split);
     }
 }

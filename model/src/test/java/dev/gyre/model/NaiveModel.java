@@ -62,15 +62,14 @@ final class NaiveModel {
         String prefix = "model.layers." + layer + ".self_attn.";
         int n = x.length;
         boolean compressed = model.number("q_lora_rank") > 0;
-        double[][] c = compressed
-                ? each(x, row -> rms(linear(row, prefix + "q_a_proj.weight"), prefix + "q_a_layernorm.weight"))
-                : x;
+        double[][] c = compressed ? each(x, row -> linear(row, prefix + "q_a_proj.weight")) : x;
+        c = compressed ? each(c, row -> compressedRms(row, prefix + "q_a_layernorm.weight")) : c;
         double[][] q = each(c, row -> linear(row, prefix + (compressed ? "q_b_proj.weight" : "q_proj.weight")));
         double[][] keys = new double[n][];
         double[][] values = new double[n][];
         for (int t = 0; t < n; t++) {
             double[] kv = linear(x[t], prefix + "kv_a_proj_with_mqa.weight");
-            double[] latent = rms(slice(kv, 0, rank), prefix + "kv_a_layernorm.weight");
+            double[] latent = compressedRms(slice(kv, 0, rank), prefix + "kv_a_layernorm.weight");
             double[] sharedKey = interleaved(slice(kv, rank, rope), t);
             double[] expanded = linear(latent, prefix + "kv_b_proj.weight");
             keys[t] = new double[heads * (nope + rope)];
@@ -111,8 +110,30 @@ final class NaiveModel {
         return out;
     }
 
-    private boolean isShared(int layer) {
-        return model.config.path("index_topk_pattern").asText("").startsWith("S", layer);
+    /** A list, or a letter for each layer, or one in so many after the first few. */
+    boolean isShared(int layer) {
+        if (model.config.has("indexer_types")) {
+            return model.config.get("indexer_types").get(layer).asText().equals("shared");
+        }
+        if (model.config.has("index_topk_pattern")) {
+            return model.config.get("index_topk_pattern").asText().charAt(layer) == 'S';
+        }
+        int beyond = layer - model.config.path("index_skip_topk_offset").asInt(2) + 1;
+        return beyond > 0 && beyond % model.config.path("index_topk_freq").asInt(1) != 0;
+    }
+
+    private boolean isGlm() {
+        return model.config.path("architectures").path(0).asText().startsWith("Glm");
+    }
+
+    /** Rotates the first values of an index query or key. */
+    private double[] indexRope(double[] x, int position) {
+        if (!model.config.path("indexer_rope_interleave").asBoolean(isGlm())) {
+            return halves(x, position);
+        }
+        double[] out = x.clone();
+        System.arraycopy(interleaved(slice(x, 0, rope), position), 0, out, 0, rope);
+        return out;
     }
 
     private List<int[]> selections(double[][] x, double[][] c, String prefix) {
@@ -126,12 +147,12 @@ final class NaiveModel {
                 selected.add(IntStream.rangeClosed(0, t).toArray());
                 continue;
             }
-            keys[t] = halves(layerNorm(linear(x[t], prefix + "wk.weight"), prefix + "k_norm."), t);
+            keys[t] = indexRope(layerNorm(linear(x[t], prefix + "wk.weight"), prefix + "k_norm."), t);
             double[] q = linear(c[t], prefix + "wq_b.weight");
             double[] w = linear(x[t], prefix + "weights_proj.weight");
             double[] scores = new double[t + 1];
             for (int h = 0; h < indexHeads; h++) {
-                double[] query = halves(slice(q, h * dim, dim), t);
+                double[] query = indexRope(slice(q, h * dim, dim), t);
                 for (int s = 0; s <= t; s++) {
                     double dot = 0;
                     for (int d = 0; d < dim; d++) {
@@ -208,7 +229,8 @@ final class NaiveModel {
 
     /** Angle per position of pair i, by the YaRN paper. */
     private double frequency(int i) {
-        double theta = model.config.path("rope_theta").asDouble();
+        JsonNode inner = model.config.path("rope_parameters").path("rope_theta"); // where newer files have it
+        double theta = inner.asDouble(model.config.path("rope_theta").asDouble());
         double plain = Math.pow(theta, -2.0 * i / rope);
         JsonNode yarn = model.config.path("rope_scaling");
         if (!yarn.path("type").asText("").equals("yarn")) {
@@ -246,6 +268,15 @@ final class NaiveModel {
     }
 
     private double[] rms(double[] x, String name) {
+        return rms(x, name, model.config.path("rms_norm_eps").asDouble(1e-6));
+    }
+
+    /** On compressed queries and latents: DeepSeek's code has 1e-6 there, GLM-5 is run with its rms_norm_eps. */
+    private double[] compressedRms(double[] x, String name) {
+        return isGlm() ? rms(x, name) : rms(x, name, 1e-6);
+    }
+
+    private double[] rms(double[] x, String name, double eps) {
         float[] gain = model.weights.get(name);
         double squares = 0;
         for (double v : x) {
@@ -253,7 +284,7 @@ final class NaiveModel {
         }
         double[] out = new double[x.length];
         for (int i = 0; i < x.length; i++) {
-            out[i] = x[i] / Math.sqrt(squares / x.length + 1e-6) * gain[i];
+            out[i] = x[i] / Math.sqrt(squares / x.length + eps) * gain[i];
         }
         return out;
     }

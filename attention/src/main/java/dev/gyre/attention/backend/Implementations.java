@@ -50,6 +50,11 @@ public record Implementations(
                 notice);
     }
 
+    /** The same with attention that goes through these. */
+    public Implementations withAttention(LatentAttention forPrefill, LatentAttention forDecode) {
+        return new Implementations(forPrefill, forDecode, indexer, topk, host, names, notice);
+    }
+
     /** Operations of the provider that scores, or where that uses a device, of the preferred one that does not. */
     private static HostOperations host(Providers providers, AttentionProvider scoring, Resources resources) {
         AttentionProvider provider = scoring.devices().isEmpty() ? scoring : providers.onThreads();

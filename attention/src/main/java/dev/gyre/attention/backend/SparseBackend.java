@@ -51,7 +51,7 @@ final class SparseBackend implements AttentionBackend {
         if (chosen.k() == 0) {
             attention.dense(step.queries(), step.latents(), rows, out);
         } else {
-            attention.sparse(step.queries(), step.latents(), chosen.slots(), rows.rows(), chosen.k(), out);
+            attention.sparse(step, chosen, out);
         }
         listener.selected(step, chosen);
     }

@@ -9,8 +9,13 @@ final class Changes {
 
     /** @param closing what the {@link KvCache} does when it closes */
     Changes(int slots, List<Runnable> closing) {
-        versions = new int[slots / PageTable.PAGE];
+        versions = new int[Math.ceilDiv(slots, PageTable.PAGE)];
         this.closing = closing;
+    }
+
+    /** Those of another cache that closes with this one. */
+    Changes like(int slots) {
+        return new Changes(slots, closing);
     }
 
     int version(int page) {

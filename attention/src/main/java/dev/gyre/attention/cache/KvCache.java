@@ -4,6 +4,7 @@ import dev.gyre.attention.EngineException;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -15,6 +16,8 @@ import java.util.SplittableRandom;
  * number times 576 overflows an int above row 3.7 million).
  */
 public final class KvCache implements AutoCloseable {
+    static final int ALIGNMENT = 64;
+
     private final Arena arena = Arena.ofShared();
     private final List<LatentCache> latents = new ArrayList<>();
     /** null where a layer has none. */
@@ -29,22 +32,38 @@ public final class KvCache implements AutoCloseable {
         this(Collections.nCopies(layers, shape), dtype, tokens);
     }
 
+    /** Caches in memory, as {@link #KvCache(List, CacheDtype, int, Path)} makes them. */
+    public KvCache(List<CacheShape> layers, CacheDtype dtype, int tokens) {
+        this(layers, dtype, tokens, null);
+    }
+
     /**
      * @param layers what a token needs in each layer; one with {@code index() == 0} has no index keys
      * @param tokens how many tokens there must be room for, over all sequences, each rounded up to whole pages
+     * @param latentDirectory where the latents are files; null for memory
      */
-    public KvCache(List<CacheShape> layers, CacheDtype dtype, int tokens) {
+    public KvCache(List<CacheShape> layers, CacheDtype dtype, int tokens, Path latentDirectory) {
         int pages = Math.ceilDiv(tokens, PageTable.PAGE);
         int slots = Math.multiplyExact(pages, PageTable.PAGE);
         pool = new PagePool(pages);
         remote = null;
         try {
+            if (latentDirectory != null) {
+                FileMemory.checkSpace(latentDirectory, layers.stream()
+                        .mapToLong(shape -> bytes(slots, shape.latentBytes(dtype)))
+                        .reduce(0, Math::addExact));
+            }
             for (CacheShape shape : layers) {
-                MemorySegment rows = allocate(slots, shape.latentBytes(dtype));
+                MemorySegment rows = latentDirectory == null
+                        ? allocate(slots, shape.latentBytes(dtype))
+                        : FileMemory.map(latentDirectory, bytes(slots, shape.latentBytes(dtype)), arena);
                 latents.add(new LatentCache(shape, dtype, rows, slots, new Changes(slots, closing)));
                 indexKeys.add(shape.index() == 0 ? null : new IndexKeyCache(
                         shape, dtype, allocate(slots, shape.indexBytes(dtype)), slots, new Changes(slots, closing)));
             }
+        } catch (EngineException e) {
+            arena.close();
+            throw e;
         } catch (OutOfMemoryError e) {
             arena.close();
             long bytes = Math.multiplyExact((long) slots, bytesPerToken(layers, dtype));
@@ -152,7 +171,11 @@ public final class KvCache implements AutoCloseable {
         }
     }
 
-    private MemorySegment allocate(int slots, int bytes) {
-        return arena.allocate(Math.multiplyExact((long) slots, (long) bytes), 64);
+    private MemorySegment allocate(int slots, int slotBytes) {
+        return arena.allocate(bytes(slots, slotBytes), ALIGNMENT);
+    }
+
+    private static long bytes(int slots, int slotBytes) {
+        return Math.multiplyExact((long) slots, (long) slotBytes);
     }
 }

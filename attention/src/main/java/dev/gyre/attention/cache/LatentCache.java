@@ -3,6 +3,7 @@ package dev.gyre.attention.cache;
 import dev.gyre.attention.numeric.Bf16;
 import dev.gyre.attention.numeric.Fp8E4M3;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -35,6 +36,15 @@ public final class LatentCache {
         this.rowBytes = shape.latentBytes(dtype);
         this.slots = slots;
         this.changes = changes;
+    }
+
+    /**
+     * An empty cache of the same layout in other memory, for those who copy rows there; it closes with this one, or
+     * earlier, with its arena.
+     */
+    public LatentCache like(int slots, Arena arena) {
+        MemorySegment rows = arena.allocate(Math.multiplyExact((long) slots, rowBytes), KvCache.ALIGNMENT);
+        return new LatentCache(shape, dtype, rows, slots, changes.like(slots));
     }
 
     /** How many tokens there is room for. */

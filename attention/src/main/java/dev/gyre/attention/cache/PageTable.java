@@ -30,7 +30,7 @@ public final class PageTable {
         return pages[position / PAGE] * PAGE + position % PAGE;
     }
 
-    /** Forgets the pages of a view; a sequence gives them back to its pool instead. */
+    /** Forgets the pages, which others hold; a sequence gives its own back to its pool first. */
     public void clear() {
         count = 0;
     }

@@ -202,6 +202,7 @@ public final class PrefixCache {
             }
         }
         leave(claim.node);
+        claim.table.clear();
     }
 
     /** Frees every page that no sequence uses. */

@@ -105,6 +105,12 @@ final class InfoEndpoints {
                 .put("disable_radix_cache", !engine.options().prefixCache());
         ObjectNode implementations = info.putObject("implementations");
         model.implementations().forEach((phase, name) -> implementations.put(phase.label(), name));
+        model.hiSparseStats().forEach((phase, hot) -> info.withObject("/hisparse").putObject(phase.label())
+                .put("selected", hot.selected())
+                .put("hits", hot.hits())
+                .put("hit_rate", hot.hitRate())
+                .put("evictions", hot.evictions())
+                .put("bytes_fetched", hot.bytesFetched()));
         info.putArray("internal_states").addObject()
                 .put("last_gen_throughput", stats.tokensPerSecond())
                 .put("num_running_reqs", stats.running())

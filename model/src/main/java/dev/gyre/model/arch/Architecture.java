@@ -1,6 +1,7 @@
 package dev.gyre.model.arch;
 
 import dev.gyre.model.checkpoint.Checkpoint;
+import dev.gyre.model.config.Family;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.layers.Decoder;
 import dev.gyre.model.ops.Ops;
@@ -9,10 +10,10 @@ import dev.gyre.model.ops.Ops;
  * A family of models.
  *
  * @param name as in {@code architectures} of config.json
- * @param sparse whether its models have an indexer when {@code index_topk} is present
+ * @param family what its models have in common beside their config.json
  * @param factory builds the decoder from its weights
  */
-public record Architecture(String name, boolean sparse, Factory factory) {
+public record Architecture(String name, Family family, Factory factory) {
     /** Builds a decoder. */
     @FunctionalInterface
     public interface Factory {

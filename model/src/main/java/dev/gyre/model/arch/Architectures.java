@@ -1,6 +1,7 @@
 package dev.gyre.model.arch;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.model.config.Family;
 import dev.gyre.model.layers.Decoder;
 
 import java.util.Map;
@@ -11,8 +12,9 @@ public final class Architectures {
     private static final Map<String, Architecture> KNOWN = new TreeMap<>();
 
     static {
-        register(new Architecture("DeepseekV3ForCausalLM", false, Decoder::new));
-        register(new Architecture("DeepseekV32ForCausalLM", true, Decoder::new));
+        register(new Architecture("DeepseekV3ForCausalLM", Family.DEEPSEEK_V3, Decoder::new));
+        register(new Architecture("DeepseekV32ForCausalLM", Family.DEEPSEEK_V32, Decoder::new));
+        register(new Architecture("GlmMoeDsaForCausalLM", Family.GLM_MOE_DSA, Decoder::new)); // GLM-5
     }
 
     private Architectures() {}

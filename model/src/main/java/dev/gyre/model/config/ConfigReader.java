@@ -19,17 +19,18 @@ public final class ConfigReader {
     /**
      * The configuration.
      *
-     * @param sparse whether the architecture is one with an indexer; {@code index_topk} decides whether this model has
-     *     one
+     * @param family what the fields leave unsaid; {@code index_topk} decides whether a model of a sparse family has an
+     *     indexer
      */
-    public static ModelConfig read(Fields fields, boolean sparse) {
+    public static ModelConfig read(Fields fields, Family family) {
         only(fields, "hidden_act", "silu");
         only(fields, "scoring_func", "sigmoid");
         only(fields, "topk_method", "noaux_tc");
         if (fields.flag("attention_bias", false)) {
             throw fields.unsupported("attention_bias", "false");
         }
-        ModelConfig.Mla mla = mla(fields);
+        float normEps = (float) fields.positive("rms_norm_eps", 1e-6);
+        ModelConfig.Mla mla = mla(fields, family.compressedNormEps() > 0 ? family.compressedNormEps() : normEps);
         int[] block = weightBlock(fields);
         return new ModelConfig(
                 architecture(fields),
@@ -38,10 +39,10 @@ public final class ConfigReader {
                 fields.count("num_hidden_layers", 1),
                 fields.count("num_nextn_predict_layers", 0, 0),
                 mla,
-                sparse && fields.has("index_topk") ? indexer(fields, mla) : null,
+                family.sparse() && fields.has("index_topk") ? indexer(fields, mla, family) : null,
                 fields.count("intermediate_size", 1),
                 fields.has("n_routed_experts") ? moe(fields) : null,
-                (float) fields.positive("rms_norm_eps", 1e-6),
+                normEps,
                 rope(fields),
                 fields.count("max_position_embeddings", 1),
                 fields.flag("tie_word_embeddings", false),
@@ -55,7 +56,7 @@ public final class ConfigReader {
         }
     }
 
-    private static ModelConfig.Mla mla(Fields fields) {
+    private static ModelConfig.Mla mla(Fields fields, float normEps) {
         int rope = fields.count("qk_rope_head_dim", 2);
         if (rope % 2 != 0) {
             throw fields.wrong("qk_rope_head_dim", "even");
@@ -72,7 +73,8 @@ public final class ConfigReader {
                 nope,
                 rope,
                 value,
-                fields.flag("rope_interleave", true));
+                fields.flag("rope_interleave", true),
+                normEps);
     }
 
     /** Rejects a count whose product with a width, which is that of a matrix, does not fit an int. */
@@ -82,7 +84,7 @@ public final class ConfigReader {
         }
     }
 
-    private static ModelConfig.Indexer indexer(Fields fields, ModelConfig.Mla mla) {
+    private static ModelConfig.Indexer indexer(Fields fields, ModelConfig.Mla mla, Family family) {
         if (mla.qRank() == 0) {
             throw fields.wrong("q_lora_rank", "a number in a model with an indexer");
         }
@@ -93,7 +95,7 @@ public final class ConfigReader {
                 heads,
                 dim,
                 fields.count("index_topk", 1),
-                fields.flag("indexer_rope_interleave", false),
+                fields.flag("indexer_rope_interleave", family.interleavedIndexer()),
                 sharing(fields, fields.count("num_hidden_layers", 1)));
     }
 

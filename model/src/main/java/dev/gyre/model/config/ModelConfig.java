@@ -48,8 +48,10 @@ public record ModelConfig(
      * @param rope width of its rotary part
      * @param value width of a head's value
      * @param interleaved whether RoPE rotates pairs (2i, 2i+1), as DeepSeek's does, or (i, i + rope/2)
+     * @param normEps epsilon of the norms on compressed queries and latents
      */
-    public record Mla(int heads, int qRank, int kvRank, int nope, int rope, int value, boolean interleaved) {
+    public record Mla(
+            int heads, int qRank, int kvRank, int nope, int rope, int value, boolean interleaved, float normEps) {
         /** Width of a head's query. */
         public int query() {
             return nope + rope;
@@ -62,7 +64,8 @@ public record ModelConfig(
      * @param heads index heads
      * @param dim index head dimension; its first {@code mla.rope} values are rotary
      * @param topk how many tokens a query attends to at most
-     * @param interleaved whether its RoPE rotates pairs (2i, 2i+1); DeepSeek-V3.2's rotates (i, i + rope/2)
+     * @param interleaved whether its RoPE rotates pairs (2i, 2i+1), as GLM-5's does; DeepSeek-V3.2's rotates
+     *     (i, i + rope/2)
      * @param sharing which layers run it; the others attend to what the last such layer selected
      */
     public record Indexer(int heads, int dim, int topk, boolean interleaved, IndexSharing sharing) {}

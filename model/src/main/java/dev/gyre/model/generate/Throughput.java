@@ -1,6 +1,8 @@
 package dev.gyre.model.generate;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.backend.Phase;
+import dev.gyre.attention.hisparse.HiSparseStats;
 import dev.gyre.model.Model;
 
 import java.util.ArrayList;
@@ -26,11 +28,19 @@ public final class Throughput {
      *
      * @param prefill tokens per second of each repetition; empty where none was asked for
      * @param decode the same of decode
+     * @param hot what hot latents did while decoding; null without HiSparse
      */
     public record Result(
-            int depth, int batch, int prefillTokens, int decodeTokens, List<Double> prefill, List<Double> decode) {
+            int depth,
+            int batch,
+            int prefillTokens,
+            int decodeTokens,
+            List<Double> prefill,
+            List<Double> decode,
+            HiSparseStats hot) {
         /**
-         * Depth, batch, and mean and standard deviation of both rates, by the names that {@code engine bench} prints.
+         * Depth, batch, mean and standard deviation of both rates, and with HiSparse the share of latents that were hot
+         * and what was fetched for a new token, by the names that {@code engine bench} prints.
          */
         public Map<String, Object> fields() {
             Map<String, Object> fields = new LinkedHashMap<>();
@@ -42,6 +52,12 @@ public final class Throughput {
             fields.put("prefill_stddev", deviation(prefill));
             fields.put("decode_tokens_per_second", mean(decode));
             fields.put("stddev", deviation(decode.isEmpty() ? prefill : decode));
+            if (hot != null) {
+                double tokens = Math.max(1.0, (double) decode.size() * batch * decodeTokens);
+                fields.put("hot_latent_hit_percent", 100 * hot.hitRate());
+                fields.put("bytes_fetched_per_token", hot.bytesFetched() / tokens);
+                fields.put("evictions_per_token", hot.evictions() / tokens);
+            }
             return fields;
         }
 
@@ -74,9 +90,11 @@ public final class Throughput {
         Throughput bench = new Throughput(model, batch, depth);
         List<Double> prefills = new ArrayList<>();
         List<Double> decodes = new ArrayList<>();
+        HiSparseStats warm = null;
         try (ModelRunner runner = model.runner(batch, (int) length)) {
             for (int repetition = -1; repetition < repetitions; repetition++) { // the first warms up
                 double[] seconds = bench.repeat(runner, prefill, decode);
+                warm = repetition < 0 ? model.hiSparseStats().get(Phase.DECODE) : warm;
                 if (repetition >= 0 && prefill > 0) {
                     prefills.add((double) batch * prefill / seconds[0]);
                 }
@@ -85,7 +103,8 @@ public final class Throughput {
                 }
             }
         }
-        return new Result(depth, batch, prefill, decode, prefills, decodes);
+        HiSparseStats hot = warm == null ? null : model.hiSparseStats().get(Phase.DECODE).since(warm);
+        return new Result(depth, batch, prefill, decode, prefills, decodes, hot);
     }
 
     /** Seconds of prefill and of decode. */

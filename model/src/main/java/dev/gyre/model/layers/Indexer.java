@@ -16,11 +16,11 @@ import dev.gyre.model.ops.Step;
  * w = weights_proj x * heads^-1/2 * dim^-1/2
  * </pre>
  *
- * RoPE rotates the first {@code qk_rope_head_dim} values, in DeepSeek-V3.2 by halves (i, i + 32): interleaving it is
- * the best-known bug of the field.
+ * RoPE rotates the first {@code qk_rope_head_dim} values: DeepSeek-V3.2's by halves (i, i + 32), and interleaving
+ * them is the best-known bug of the field; GLM-5's interleaved (2i, 2i + 1).
  */
 final class Indexer {
-    /** Of k_norm, whatever rms_norm_eps says (DeepSeek's and Hugging Face's code). */
+    /** Of k_norm, whatever rms_norm_eps says (DeepSeek's, Hugging Face's, SGLang's and vLLM's code). */
     private static final float NORM_EPS = 1e-6f;
 
     private final ModelConfig.Indexer config;

@@ -18,9 +18,6 @@ import dev.gyre.model.ops.Step;
  * </pre>
  */
 final class LatentAttentionLayer {
-    /** Of the two norms on compressed vectors, whatever rms_norm_eps says (DeepSeek's and Hugging Face's code). */
-    private static final float COMPRESSED_NORM_EPS = 1e-6f;
-
     private final int layer;
     private final ModelConfig.Mla mla;
     private final MlaShape shape;
@@ -85,13 +82,13 @@ final class LatentAttentionLayer {
             ops.linear(rows, work.normed, queryUp, work.queries);
         } else {
             ops.linear(rows, work.normed, queryDown, work.compressed);
-            ops.rmsNorm(rows, work.compressed, queryNorm, COMPRESSED_NORM_EPS, work.compressed);
+            ops.rmsNorm(rows, work.compressed, queryNorm, mla.normEps(), work.compressed);
             ops.linear(rows, work.compressed, queryUp, work.queries);
         }
         ops.rope(step, work.queries, mla.heads(), mla.nope(), rope, mla.interleaved());
 
         ops.linear(rows, work.normed, kvDown, work.kv);
-        ops.rmsNorm(rows, work.latent, kvNorm, COMPRESSED_NORM_EPS, work.latent);
+        ops.rmsNorm(rows, work.latent, kvNorm, mla.normEps(), work.latent);
         ops.rope(step, work.ropeKey, 1, 0, rope, mla.interleaved());
 
         if (indexer != null) {

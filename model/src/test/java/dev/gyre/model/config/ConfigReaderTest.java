@@ -20,7 +20,7 @@ class ConfigReaderTest {
     void deepSeekV32() {
         ModelConfig config = Configs.v32("{}");
         assertEquals("DeepseekV32ForCausalLM", config.architecture());
-        assertEquals(new ModelConfig.Mla(128, 1536, 512, 128, 64, 128, true), config.mla());
+        assertEquals(new ModelConfig.Mla(128, 1536, 512, 128, 64, 128, true, 1e-6f), config.mla());
         assertEquals(192, config.mla().query());
         assertEquals(new ModelConfig.Indexer(64, 128, 2048, false, IndexSharing.none(61)), config.indexer());
         assertEquals(new ModelConfig.Moe(3, 1, 256, 8, 8, 4, 2048, 1, true, 2.5f), config.moe());
@@ -51,10 +51,34 @@ class ConfigReaderTest {
     void sparseOrDense() {
         Fields with = Configs.fields(Configs.V32);
         Fields without = with.merge(Configs.fields("{\"index_topk\":null}"));
-        assertTrue(ConfigReader.read(with, true).isSparse());
-        assertFalse(ConfigReader.read(without, true).isSparse());
-        assertFalse(ConfigReader.read(with, false).isSparse());
-        assertFalse(ConfigReader.read(without, false).isSparse());
+        assertTrue(ConfigReader.read(with, Family.DEEPSEEK_V32).isSparse());
+        assertFalse(ConfigReader.read(without, Family.DEEPSEEK_V32).isSparse());
+        assertFalse(ConfigReader.read(with, Family.DEEPSEEK_V3).isSparse());
+        assertFalse(ConfigReader.read(without, Family.DEEPSEEK_V3).isSparse());
+    }
+
+    /** What GLM-5 has otherwise than DeepSeek-V3.2, by itself and where its fields say so. */
+    @Test
+    void glm5() {
+        Fields fields = Configs.fields(Configs.GLM);
+        ModelConfig config = ConfigReader.read(fields, Family.GLM_MOE_DSA);
+        assertEquals(new ModelConfig.Mla(64, 2048, 512, 192, 64, 256, true, 1e-5f), config.mla());
+        assertEquals(new ModelConfig.Indexer(32, 128, 2048, true, IndexSharing.none(78)), config.indexer());
+        assertEquals(new ModelConfig.Moe(3, 1, 256, 8, 1, 1, 2048, 1, true, 2.5f), config.moe());
+        assertEquals(new ModelConfig.Rope(1000000, null), config.rope());
+        assertEquals(1e-5f, config.normEps());
+        assertEquals(0.0625f, config.softmaxScale());
+        assertFalse(ConfigReader.read(
+                fields.merge(Configs.fields("{\"indexer_rope_interleave\":false}")), Family.GLM_MOE_DSA)
+                .indexer()
+                .interleaved());
+        // its 5.2 shares: layers 0, 1, 2, 6, 10, ... run their indexer
+        Fields shared = fields.merge(Configs.fields("{\"index_topk_freq\":4, \"index_skip_topk_offset\":3}"));
+        assertEquals(
+                new IndexSharing("FFF" + "SSSF".repeat(18) + "SSS"),
+                ConfigReader.read(shared, Family.GLM_MOE_DSA).indexer().sharing());
+        // and DeepSeek's norms on compressed vectors keep theirs
+        assertEquals(1e-6f, Configs.v32("{\"rms_norm_eps\":1e-5}").mla().normEps());
     }
 
     @Test
@@ -65,7 +89,7 @@ class ConfigReaderTest {
                  "moe_layer_freq":null, "rope_theta":null, "rope_scaling":null, "quantization_config":null,
                  "num_nextn_predict_layers":null, "scoring_func":null, "topk_method":null, "hidden_act":null,
                  "attention_bias":null, "tie_word_embeddings":null}""");
-        assertEquals(new ModelConfig.Mla(128, 0, 512, 128, 64, 128, true), config.mla());
+        assertEquals(new ModelConfig.Mla(128, 0, 512, 128, 64, 128, true, 1e-6f), config.mla());
         assertEquals(new ModelConfig.Moe(0, 1, 256, 8, 1, 1, 2048, 0, true, 1), config.moe());
         assertEquals(new ModelConfig.Rope(10000, null), config.rope());
         assertEquals((float) (1 / Math.sqrt(192)), config.softmaxScale());
