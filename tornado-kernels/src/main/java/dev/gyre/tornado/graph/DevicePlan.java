@@ -20,6 +20,8 @@ public final class DevicePlan implements AutoCloseable {
     private final TornadoExecutionPlan plan;
     private final GridScheduler grids = new GridScheduler();
     private final TornadoDevice device;
+    private TornadoExecutionPlan chosen;
+    private int chosenGraph = -1;
     private TornadoExecutionResult last;
     private boolean failed;
 
@@ -49,7 +51,12 @@ public final class DevicePlan implements AutoCloseable {
     public void run(int graph) {
         failed = true; // until the run has ended
         try {
-            last = plan.withGraph(graph).withDevice(device).withGridScheduler(grids).execute();
+            if (graph != chosenGraph) {
+                // TornadoVM compares all names of tasks with all names of grids here: only when it must
+                chosen = plan.withGraph(graph).withDevice(device).withGridScheduler(grids);
+                chosenGraph = graph;
+            }
+            last = chosen.execute();
             failed = false;
         } catch (TornadoOutOfMemoryException e) {
             long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
