@@ -14,10 +14,10 @@ import java.util.List;
 
 /** A workload on a device: its kernels run several times within one graph, and the graph is run several times. */
 final class GpuCase implements AutoCloseable {
-    /** Until the JVM has compiled TornadoVM's part of a run: until then that alone is up to 40 us a task. */
+    /** Until the JVM has compiled TornadoVM's part of a run, which takes three times as long before. */
     private static final double WARM_UP_SECONDS = 0.5;
     private static final int RUNS = 51;
-    /** What the host does for a run grows with the square of the tasks; of 8 it is some microseconds each. */
+    /** What TornadoVM does on the host for a run grows faster than the number of tasks. */
     private static final int MOST_TASKS = 8;
     private static final int POISON_BLOCKS = 1024;
     private static final int POISON_THREADS = 256;

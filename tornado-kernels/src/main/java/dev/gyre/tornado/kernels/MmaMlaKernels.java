@@ -73,7 +73,7 @@ public final class MmaMlaKernels {
 
     /**
      * Weights {@code 2^(s - m)} of a row and 128 tokens a block, with {@code s = log2(e) scale (q . c)} and m the
-     * tile's largest s rounded up. What no valid slot is has the weight 0.
+     * tile's largest s rounded up. What no valid slot is has the weight 0, and so has a score that is no number.
      *
      * @param meta rows (which this one does not read), k (a multiple of 128), slots of the cache
      * @param factors the softmax scale
@@ -167,8 +167,8 @@ public final class MmaMlaKernels {
             }
             context.localBarrier();
             int halfBytes = half * 4;
-            // The masks change nothing, and tell the compiler that an offset plus a constant is no overflow: then it adds
-            // the constant to the address, which saves half of what it takes to get at a tile. No offset is negative.
+            // The masks change nothing, as no offset is negative or so large. They tell the compiler that an offset plus
+            // a constant does not overflow: then it adds the constant to the address instead of computing it anew.
             int leftAt0 = halfBytes + step0 & 0xffff;
             int leftAt1 = halfBytes + step1 & 0xffff;
             int rightBytes = halfBytes + rightAt & 0xffff;
@@ -354,10 +354,10 @@ public final class MmaMlaKernels {
     }
 
     /**
-     * The bits of a positive bf16: {@code 2^(x + 0.5)}, or 0. TornadoVM 5.2 has no way from a float's bits to an int but
-     * one of some twenty instructions. Exponents of bf16 count in steps of 128, so with n the whole number next to x and
-     * f what is left the bits are {@code 128 (n + 127) + 128 (2^(f + 0.5) - 1)}; the second term is a polynomial that
-     * is right to 0.02. What is too large for sums of 1.5 2^23 and has no fraction left goes below 0 all the same.
+     * The bits of a positive bf16: {@code 2^(x + 0.5)}, or 0. TornadoVM 5.2 leads from a float's bits to an int by some
+     * twenty instructions alone. Exponents of bf16 count in steps of 128, so with n the whole number next to x and f
+     * what is left the bits are {@code 128 (n + 127) + 128 (2^(f + 0.5) - 1)}, and the second term is a polynomial that
+     * is right to 0.02. What is too small becomes negative, and then 0.
      */
     static int weight(float x) {
         float whole = (x + TO_WHOLE) - TO_WHOLE;

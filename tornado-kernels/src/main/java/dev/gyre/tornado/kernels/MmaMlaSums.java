@@ -31,11 +31,11 @@ public final class MmaMlaSums {
     private MmaMlaSums() {}
 
     /**
-     * {@code sum of weight * c[:512]} for a row, a run of its tokens and 128 of the 512 dimensions a block. Where a row is
-     * one run, over the sum of weights, and 0 for a row without a valid token; else {@link #kDivide} adds the runs up.
+     * {@code sum of weight * c[:512]} for a row, a run of its tokens and 128 of the 512 dimensions a block. Where a row
+     * is one run, over the sum of weights, and 0 for a row without a valid token; else {@link #kDivide} adds runs up.
      *
-     * @param meta rows (not read), k (a multiple of 128), slots of the cache, tokens of a run (a multiple of 128, and 2048
-     *     at most), runs
+     * @param meta rows (not read), k (a multiple of 128), slots of the cache, tokens of a run (a multiple of 128, and
+     *     2048 at most), runs
      * @param slots {@code [rows, k]}
      * @param weights as {@link MmaMlaKernels#kWeights} made them, and so
      * @param highest {@code [rows, k / 128, 128]}
@@ -80,8 +80,8 @@ public final class MmaMlaSums {
             ones[thread] = 0x3f803f80;
         }
         context.localBarrier();
-        // Where the run's latents begin, and how far its tiles are below the row's maximum. What no slot is has the weight
-        // 0, and instead of a latent that might be NaN any one of the run: without a case in the loop.
+        // Where the run's latents begin, and how far its tiles are below the row's maximum. What no slot is has the
+        // weight 0, and instead of a latent that might be NaN one of the run: without a case in the loop.
         int highestSlot = -1;
         for (int t = thread; t < count; t += 256) {
             int slot = slots.get(begin + t);
@@ -240,7 +240,7 @@ public final class MmaMlaSums {
         values.read(context, c18);
         float total2 = values.upperLeft();
         float total3 = values.lowerLeft();
-        if (context.groupIdx % 4 + warp % 2 + lane % 4 == 0) {
+        if (column + (warp & 1) + lane % 4 == 0) {
             totals.set(part * 128 + head, total0);
             totals.set(part * 128 + head + 8, total1);
             totals.set(part * 128 + head + 16, total2);
