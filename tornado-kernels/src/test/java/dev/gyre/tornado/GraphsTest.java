@@ -71,7 +71,7 @@ class GraphsTest {
             }
         }
         // the tensor cores' kernels must be among those that were walked
-        assertEquals(3, all(CacheDtype.BF16, true).get(1).calls().size());
+        assertEquals(4, all(CacheDtype.BF16, true).get(1).calls().size());
         assertEquals(64, all(CacheDtype.FP8_E4M3, true).get(4).calls().getFirst().grid().threads());
     }
 

@@ -14,10 +14,11 @@ import java.util.List;
 
 /** A workload on a device: its kernels run several times within one graph, and the graph is run several times. */
 final class GpuCase implements AutoCloseable {
-    private static final int WARM_UP = 3;
-    private static final int RUNS = 15;
-    /** TornadoVM 5.2 refuses to build graphs of some 40 tasks. */
-    private static final int MOST_TASKS = 15;
+    /** Until the JVM has compiled TornadoVM's part of a run, which takes three times as long before. */
+    private static final double WARM_UP_SECONDS = 0.5;
+    private static final int RUNS = 51;
+    /** What TornadoVM does on the host for a run grows faster than the number of tasks. */
+    private static final int MOST_TASKS = 8;
     private static final int POISON_BLOCKS = 1024;
     private static final int POISON_THREADS = 256;
     /** Bits of a NaN; no position and no slot either. */
@@ -72,8 +73,8 @@ final class GpuCase implements AutoCloseable {
     }
 
     /**
-     * Seconds of a run, without the 0.7 ms or so that a run of any graph costs the host: the difference between a graph
-     * with many and one with few repetitions.
+     * Seconds of a run, without what a run of any graph costs the host: the difference between a graph with many and one
+     * with few repetitions.
      *
      * @throws IllegalStateException if the results are wrong
      */
@@ -97,13 +98,15 @@ final class GpuCase implements AutoCloseable {
 
     /** Median seconds of several runs, after some that do not count. */
     static double median(Runnable run) {
+        long begin = System.nanoTime();
+        while ((System.nanoTime() - begin) / 1e9 < WARM_UP_SECONDS) {
+            run.run();
+        }
         double[] times = new double[RUNS];
-        for (int i = -WARM_UP; i < RUNS; i++) {
+        for (int i = 0; i < RUNS; i++) {
             long start = System.nanoTime();
             run.run();
-            if (i >= 0) {
-                times[i] = (System.nanoTime() - start) / 1e9;
-            }
+            times[i] = (System.nanoTime() - start) / 1e9;
         }
         Arrays.sort(times);
         return times[RUNS / 2];

@@ -1,5 +1,6 @@
 package dev.gyre.benchmarks.gpu;
 
+import dev.gyre.tornado.graph.Settings;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -40,6 +41,7 @@ public class GpuKernels {
 
     @Setup(Level.Trial)
     public void start() {
+        Settings.apply();
         timed = new GpuCase(
                 TornadoRuntimeProvider.getTornadoRuntime().getDefaultDevice(), Workloads.named(workload), repeats);
     }

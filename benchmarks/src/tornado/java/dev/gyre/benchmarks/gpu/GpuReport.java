@@ -1,5 +1,7 @@
 package dev.gyre.benchmarks.gpu;
 
+import dev.gyre.tornado.graph.Settings;
+
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;

@@ -7,7 +7,9 @@ import dev.gyre.tornado.kernels.MmaMlaKernels;
 import dev.gyre.tornado.kernels.MmaMlaSums;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.LongArray;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.IntStream;
@@ -27,10 +29,12 @@ final class MlaWork implements Workload {
     private final IntArray slots;
     private final float[] q;
     private final FloatArray queries;
-    private final IntArray packed;
+    private final LongArray packed;
     private final FloatArray highest;
-    private final IntArray weights;
-    private final FloatArray sums;
+    private final LongArray weights;
+    private final int runs;
+    private final FloatArray totals;
+    private final FloatArray parts;
     private final FloatArray out;
 
     /** @param pool slots of the cache, a power of two */
@@ -38,7 +42,8 @@ final class MlaWork implements Workload {
         this.name = name;
         this.rows = rows;
         this.pool = pool;
-        meta = IntArray.fromElements(rows, K, pool, 0);
+        runs = MmaMlaSums.runs(rows, K);
+        meta = IntArray.fromElements(rows, K, pool, MmaMlaSums.runTokens(rows, K), runs);
         latents = new IntArray(Decode.LEAD + pool * 288);
         float[] some = Inputs.normal(1 << 20, 10);
         Inputs.fill(latents, random ->
@@ -49,11 +54,12 @@ final class MlaWork implements Workload {
                 (random & 63) == 0 ? (random & 64) == 0 ? -1 : pool + (random & 0xffff) : random >> 7 & pool - 1);
         q = Inputs.normal(rows * 128 * 576, 11);
         queries = FloatArray.fromArray(q);
-        packed = new IntArray(Decode.LEAD + rows * MmaMlaKernels.PACKED_INTS);
+        packed = new LongArray(MmaMlaKernels.LONG_LEAD + rows * MmaMlaKernels.PACKED);
         highest = new FloatArray(rows * K);
-        weights = new IntArray(Decode.LEAD + rows * K * 64);
-        sums = new FloatArray(rows * K);
+        weights = new LongArray(MmaMlaKernels.LONG_LEAD + rows * K * 32);
+        totals = new FloatArray(rows * runs * 128);
         out = new FloatArray(rows * 128 * 512);
+        parts = runs == 1 ? out : new FloatArray(runs * out.getSize());
     }
 
     @Override
@@ -63,18 +69,26 @@ final class MlaWork implements Workload {
 
     @Override
     public List<Kernel> kernels() {
-        return List.of(
-                id -> Call.of(id, rows * MmaMlaKernels.PACKED_INTS / 256, 256, 0)
+        List<Kernel> kernels = List.of(
+                id -> Call.of(id, rows * MmaMlaKernels.PACKED / 256, 256, 0)
                         .kernel(MmaMlaKernels::kPackQueries, meta, queries, packed),
                 id -> Call.of(id, rows * K / MmaMlaKernels.TILE, MmaMlaKernels.THREADS, MmaMlaKernels.LOCAL_BYTES)
-                        .kernel(MmaMlaKernels::kWeights, meta, factors, slots, packed, latents, weights, highest, sums),
-                id -> Call.of(id, rows * MmaMlaSums.COLUMNS, MmaMlaSums.THREADS, MmaMlaSums.LOCAL_BYTES)
-                        .kernel(MmaMlaSums::kSums, meta, slots, weights, highest, sums, latents, out));
+                        .kernel(MmaMlaKernels::kWeights, meta, factors, slots, packed, latents, weights, highest),
+                id -> Call.of(id, rows * runs * MmaMlaSums.COLUMNS, MmaMlaSums.THREADS, MmaMlaSums.LOCAL_BYTES)
+                        .kernel(MmaMlaSums::kSums, meta, slots, weights, highest, latents, totals, parts),
+                id -> Call.of(id, out.getSize() / 256, 256, 0)
+                        .kernel(MmaMlaSums::kDivide, meta, totals, parts, out));
+        return runs == 1 ? kernels.subList(0, 3) : kernels;
     }
 
     @Override
     public List<Object> resident() {
-        return List.of(meta, factors, latents, slots, queries, packed, highest, weights, sums, out);
+        List<Object> arrays = new ArrayList<>(
+                List.of(meta, factors, latents, slots, queries, packed, highest, weights, totals, out));
+        if (runs > 1) {
+            arrays.add(parts);
+        }
+        return arrays;
     }
 
     @Override

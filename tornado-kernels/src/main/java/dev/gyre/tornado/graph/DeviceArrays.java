@@ -2,6 +2,7 @@ package dev.gyre.tornado.graph;
 
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.LongArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 import java.lang.foreign.MemorySegment;
@@ -22,6 +23,13 @@ public final class DeviceArrays {
     public static IntArray ints(int size) {
         IntArray array = new IntArray(size);
         array.init(0);
+        return array;
+    }
+
+    /** An array of zeros. */
+    public static LongArray longs(int size) {
+        LongArray array = new LongArray(size);
+        array.init(0L);
         return array;
     }
 

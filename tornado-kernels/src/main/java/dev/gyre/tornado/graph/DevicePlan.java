@@ -18,12 +18,18 @@ import java.util.List;
 
 /** Graphs that share their arrays on a device: one execution plan. One thread at a time. */
 public final class DevicePlan implements AutoCloseable {
+    /** What a graph was chosen by keeps the results of its runs, so after these it is chosen anew. */
+    private static final int MOST_RUNS = 1024;
+
     private final List<KernelGraph> graphs;
     private final TornadoExecutionPlan plan;
     private final GridScheduler grids = new GridScheduler();
     private final TornadoDevice device;
+    private TornadoExecutionPlan chosen;
+    private int chosenGraph = -1;
     private TornadoExecutionResult last;
     private boolean failed;
+    private int runs;
 
     /** Makes the plan; compiles nothing yet. */
     public DevicePlan(TornadoDevice device, List<KernelGraph> graphs) {
@@ -54,7 +60,12 @@ public final class DevicePlan implements AutoCloseable {
     public void run(int graph) {
         failed = true; // until the run has ended
         try {
-            last = plan.withGraph(graph).execute();
+            if (graph != chosenGraph || ++runs % MOST_RUNS == 0) {
+                // TornadoVM compares all names of tasks with all names of grids here: only when it must
+                chosen = plan.withGraph(graph);
+                chosenGraph = graph;
+            }
+            last = chosen.execute();
             failed = false;
         } catch (TornadoOutOfMemoryException e) {
             long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();

@@ -7,6 +7,7 @@ import uk.ac.manchester.tornado.api.types.BFloat16;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.LongArray;
 
 /**
  * Sparse absorbed MLA on NVIDIA's tensor cores, first half: 128 heads, latents of 512 and rotary keys of 64 in bf16;
@@ -34,59 +35,64 @@ public final class MmaMlaKernels {
     public static final int TILE = 128;
     /** Threads of a block. */
     public static final int THREADS = 256;
-    /** Ints of a row's packed queries. */
-    public static final int PACKED_INTS = WIDTH * HEADS / 2;
+    /** Longs of a row's packed queries. */
+    public static final int PACKED = WIDTH * HEADS / 4;
+    /** {@link Decode#LEAD} for arrays of longs. */
+    public static final int LONG_LEAD = Decode.LEAD / 2;
     /** Bytes of local memory of {@link #kWeights}. */
     public static final int LOCAL_BYTES = (4096 + 4096 + TILE + 4 * HEADS + HEADS) * Integer.BYTES;
 
     private static final float LOG2_E = 1.4426950408889634f;
-    private static final float LN_2 = 0.6931471805599453f;
+    /** A float next to which floats are whole numbers. */
+    private static final float TO_WHOLE = 12582912f;
     /** Below every score's exponent: the maximum of a tile without a valid token. */
     static final float NOTHING = -1e9f;
 
     private MmaMlaKernels() {}
 
     /**
-     * Queries in the order of {@link #kWeights}' right tiles: for each row {@code [36][16][16][4]} ints: steps of 16
-     * dimensions, tiles of 8 heads, dimensions, bf16 pairs of heads.
+     * Queries in the order of {@link #kWeights}' right tiles: for each row {@code [18][16][16][4]} longs: steps of 32
+     * dimensions, tiles of 8 heads, dimensions, bf16 pairs of heads; the lower half is of the first 16 dimensions, the
+     * upper half of the other 16.
      *
      * @param meta rows
      * @param q {@code [rows, 128, 576]}
      * @param packed what comes of it
      */
-    public static void kPackQueries(KernelContext context, IntArray meta, FloatArray q, IntArray packed) {
+    public static void kPackQueries(KernelContext context, IntArray meta, FloatArray q, LongArray packed) {
         int i = context.globalIdx;
-        if (i < meta.get(0) * 36864) {
+        if (i < meta.get(0) * 18432) {
             int head = (i / 64) % 16 * 8 + i % 4 * 2;
-            int d = (i % 36864) / 1024 * 16 + i / 4 % 16;
-            int at = (i / 36864 * 128 + head) * 576 + d;
-            packed.set(Decode.LEAD + i, bf16Pair(q.get(at), q.get(at + 576)));
+            int d = (i % 18432) / 1024 * 32 + i / 4 % 16;
+            int at = (i / 18432 * 128 + head) * 576 + d;
+            long low = bf16Pair(q.get(at), q.get(at + 576));
+            long high = bf16Pair(q.get(at + 16), q.get(at + 592));
+            packed.set(LONG_LEAD + i, (high << 32) | (low & 0xffffffffL));
         }
     }
 
     /**
      * Weights {@code 2^(s - m)} of a row and 128 tokens a block, with {@code s = log2(e) scale (q . c)} and m the
-     * tile's largest s rounded up. What no valid slot is has the weight 0.
+     * tile's largest s rounded up. What no valid slot is has the weight 0, and so has a score that is no number.
      *
      * @param meta rows (which this one does not read), k (a multiple of 128), slots of the cache
      * @param factors the softmax scale
      * @param slots {@code [rows, k]}
      * @param queries as {@link #kPackQueries} made them
      * @param latents {@code [slots, 288]}: pairs of bf16
-     * @param weights {@code [rows, k / 16, 128, 8]} ints: of 16 tokens and a head, bf16 pairs of tokens i and i + 8
+     * @param weights {@code [rows, k / 32, 128, 8]} longs: of 32 tokens and a head, the bf16 of tokens i, i + 8, i + 16
+     *     and i + 24, the lowest bits first
      * @param highest {@code [rows, k / 128, 128]}: m
-     * @param sums {@code [rows, k / 128, 128]}: of the tile's weights
      */
     public static void kWeights(
             KernelContext context,
             IntArray meta,
             FloatArray factors,
             IntArray slots,
-            IntArray queries,
+            LongArray queries,
             IntArray latents,
-            IntArray weights,
-            FloatArray highest,
-            FloatArray sums) {
+            LongArray weights,
+            FloatArray highest) {
         int[] left = context.allocateIntLocalArray(4096);
         int[] right = context.allocateIntLocalArray(4096);
         int[] tokens = context.allocateIntLocalArray(128);
@@ -94,7 +100,7 @@ public final class MmaMlaKernels {
         float[] tops = context.allocateFloatLocalArray(128);
         int thread = context.localIdx;
         int lane = thread & 31;
-        int warp = thread / 32;
+        int warp = thread >> 5;
         int k = meta.get(1);
         int row = context.groupIdx / (k / 128);
         int first = context.groupIdx * 128;
@@ -106,24 +112,26 @@ public final class MmaMlaKernels {
         context.localBarrier();
         // steps of 32 dimensions: 16 threads a token, 16 tokens at a time; chunk i of four lies at i ^ (token / 2 % 4)
         int place = lane % 16;
-        int fill = thread / 16 * 16 + ((place / 4) ^ (thread / 32 & 3)) * 4 + place % 4;
-        int source = Decode.LEAD + row * 36864 + thread;
+        int fill = (thread >> 4) * 16 + ((place / 4) ^ (thread >> 5 & 3)) * 4 + place % 4;
+        int source = LONG_LEAD + row * 18432 + thread;
         int[] from = new int[8];
         int[] keys = new int[8];
-        int[] asked = new int[8];
+        long[] asked = new long[4];
         for (int u = 0; u < 8; u++) {
-            from[u] = Decode.LEAD + Math.max(tokens[16 * u + thread / 16], 0) * 288 + place;
+            from[u] = Decode.LEAD + Math.max(tokens[16 * u + (thread >> 4)], 0) * 288 + place;
             keys[u] = latents.get(from[u]);
+        }
+        for (int u = 0; u < 4; u++) {
             asked[u] = queries.get(source + 256 * u);
         }
         // a warp has 32 tokens and 64 heads
-        int group = warp / 2;
+        int group = warp >> 1;
         int leftRow = lane & 15;
-        int leftHalf = lane / 16;
+        int leftHalf = (lane >> 4);
         int leftAt = (group * 32 + leftRow) * 64 - leftRow * 32 - leftHalf * 16;
         int step0 = leftAt + (leftHalf ^ (leftRow / 2 & 3)) * 16;
         int step1 = leftAt + ((2 + leftHalf) ^ (leftRow / 2 & 3)) * 16;
-        int rightAt = warp % 2 * 2048;
+        int rightAt = (warp & 1) * 2048;
         float[] c00 = context.mmaFragment(0f);
         float[] c01 = context.mmaFragment(0f);
         float[] c02 = context.mmaFragment(0f);
@@ -144,62 +152,72 @@ public final class MmaMlaKernels {
             int half = (step & 1) * 2048;
             for (int u = 0; u < 8; u++) {
                 left[half + fill + 256 * u] = keys[u];
-                right[half + 256 * u + thread] = asked[u];
+            }
+            for (int u = 0; u < 4; u++) {
+                right[half + 256 * u + thread] = (int) asked[u];
+                right[half + 256 * u + thread + 1024] = (int) (asked[u] >> 32);
             }
             // loads come before the barrier: what a thread waits for there is time for them too
             int next = Math.min(step + 1, 17);
             for (int u = 0; u < 8; u++) {
                 keys[u] = latents.get(from[u] + next * 16);
-                asked[u] = queries.get(source + next * 2048 + 256 * u);
+            }
+            for (int u = 0; u < 4; u++) {
+                asked[u] = queries.get(source + next * 1024 + 256 * u);
             }
             context.localBarrier();
             int halfBytes = half * 4;
-            HalfFloat[] a00 = context.mmaLoadA(left, 16, halfBytes + step0);
-            HalfFloat[] a01 = context.mmaLoadA(left, 16, halfBytes + step0 + 1024);
-            HalfFloat[] b00 = context.mmaLoadB(right, 16, halfBytes + rightAt);
-            HalfFloat[] b01 = context.mmaLoadB(right, 16, halfBytes + rightAt + 256);
-            HalfFloat[] b02 = context.mmaLoadB(right, 16, halfBytes + rightAt + 512);
+            // The masks change nothing, as no offset is negative or so large. They tell the compiler that an offset plus
+            // a constant does not overflow: then it adds the constant to the address instead of computing it anew.
+            int leftAt0 = halfBytes + step0 & 0xffff;
+            int leftAt1 = halfBytes + step1 & 0xffff;
+            int rightBytes = halfBytes + rightAt & 0xffff;
+            HalfFloat[] a00 = context.mmaLoadA(left, 16, leftAt0);
+            HalfFloat[] a01 = context.mmaLoadA(left, 16, leftAt0 + 1024);
+            HalfFloat[] b00 = context.mmaLoadB(right, 16, rightBytes);
+            HalfFloat[] b01 = context.mmaLoadB(right, 16, rightBytes + 256);
+            HalfFloat[] b02 = context.mmaLoadB(right, 16, rightBytes + 512);
             c00 = context.mmaBF16(a00, b00, c00, MMAShape.M16N8K16);
             c10 = context.mmaBF16(a01, b00, c10, MMAShape.M16N8K16);
-            HalfFloat[] b03 = context.mmaLoadB(right, 16, halfBytes + rightAt + 768);
+            HalfFloat[] b03 = context.mmaLoadB(right, 16, rightBytes + 768);
             c01 = context.mmaBF16(a00, b01, c01, MMAShape.M16N8K16);
             c11 = context.mmaBF16(a01, b01, c11, MMAShape.M16N8K16);
-            HalfFloat[] b04 = context.mmaLoadB(right, 16, halfBytes + rightAt + 1024);
+            HalfFloat[] b04 = context.mmaLoadB(right, 16, rightBytes + 1024);
             c02 = context.mmaBF16(a00, b02, c02, MMAShape.M16N8K16);
             c12 = context.mmaBF16(a01, b02, c12, MMAShape.M16N8K16);
-            HalfFloat[] b05 = context.mmaLoadB(right, 16, halfBytes + rightAt + 1280);
+            HalfFloat[] b05 = context.mmaLoadB(right, 16, rightBytes + 1280);
             c03 = context.mmaBF16(a00, b03, c03, MMAShape.M16N8K16);
             c13 = context.mmaBF16(a01, b03, c13, MMAShape.M16N8K16);
-            HalfFloat[] b06 = context.mmaLoadB(right, 16, halfBytes + rightAt + 1536);
+            HalfFloat[] b06 = context.mmaLoadB(right, 16, rightBytes + 1536);
             c04 = context.mmaBF16(a00, b04, c04, MMAShape.M16N8K16);
             c14 = context.mmaBF16(a01, b04, c14, MMAShape.M16N8K16);
-            HalfFloat[] b07 = context.mmaLoadB(right, 16, halfBytes + rightAt + 1792);
+            HalfFloat[] b07 = context.mmaLoadB(right, 16, rightBytes + 1792);
             c05 = context.mmaBF16(a00, b05, c05, MMAShape.M16N8K16);
             c15 = context.mmaBF16(a01, b05, c15, MMAShape.M16N8K16);
             c06 = context.mmaBF16(a00, b06, c06, MMAShape.M16N8K16);
             c16 = context.mmaBF16(a01, b06, c16, MMAShape.M16N8K16);
             c07 = context.mmaBF16(a00, b07, c07, MMAShape.M16N8K16);
             c17 = context.mmaBF16(a01, b07, c17, MMAShape.M16N8K16);
-            HalfFloat[] a10 = context.mmaLoadA(left, 16, halfBytes + step1);
-            HalfFloat[] a11 = context.mmaLoadA(left, 16, halfBytes + step1 + 1024);
-            HalfFloat[] b10 = context.mmaLoadB(right, 16, halfBytes + rightAt + 4096);
-            HalfFloat[] b11 = context.mmaLoadB(right, 16, halfBytes + rightAt + 4352);
-            HalfFloat[] b12 = context.mmaLoadB(right, 16, halfBytes + rightAt + 4608);
+            HalfFloat[] a10 = context.mmaLoadA(left, 16, leftAt1);
+            HalfFloat[] a11 = context.mmaLoadA(left, 16, leftAt1 + 1024);
+            HalfFloat[] b10 = context.mmaLoadB(right, 16, rightBytes + 4096);
+            HalfFloat[] b11 = context.mmaLoadB(right, 16, rightBytes + 4352);
+            HalfFloat[] b12 = context.mmaLoadB(right, 16, rightBytes + 4608);
             c00 = context.mmaBF16(a10, b10, c00, MMAShape.M16N8K16);
             c10 = context.mmaBF16(a11, b10, c10, MMAShape.M16N8K16);
-            HalfFloat[] b13 = context.mmaLoadB(right, 16, halfBytes + rightAt + 4864);
+            HalfFloat[] b13 = context.mmaLoadB(right, 16, rightBytes + 4864);
             c01 = context.mmaBF16(a10, b11, c01, MMAShape.M16N8K16);
             c11 = context.mmaBF16(a11, b11, c11, MMAShape.M16N8K16);
-            HalfFloat[] b14 = context.mmaLoadB(right, 16, halfBytes + rightAt + 5120);
+            HalfFloat[] b14 = context.mmaLoadB(right, 16, rightBytes + 5120);
             c02 = context.mmaBF16(a10, b12, c02, MMAShape.M16N8K16);
             c12 = context.mmaBF16(a11, b12, c12, MMAShape.M16N8K16);
-            HalfFloat[] b15 = context.mmaLoadB(right, 16, halfBytes + rightAt + 5376);
+            HalfFloat[] b15 = context.mmaLoadB(right, 16, rightBytes + 5376);
             c03 = context.mmaBF16(a10, b13, c03, MMAShape.M16N8K16);
             c13 = context.mmaBF16(a11, b13, c13, MMAShape.M16N8K16);
-            HalfFloat[] b16 = context.mmaLoadB(right, 16, halfBytes + rightAt + 5632);
+            HalfFloat[] b16 = context.mmaLoadB(right, 16, rightBytes + 5632);
             c04 = context.mmaBF16(a10, b14, c04, MMAShape.M16N8K16);
             c14 = context.mmaBF16(a11, b14, c14, MMAShape.M16N8K16);
-            HalfFloat[] b17 = context.mmaLoadB(right, 16, halfBytes + rightAt + 5888);
+            HalfFloat[] b17 = context.mmaLoadB(right, 16, rightBytes + 5888);
             c05 = context.mmaBF16(a10, b15, c05, MMAShape.M16N8K16);
             c15 = context.mmaBF16(a11, b15, c15, MMAShape.M16N8K16);
             c06 = context.mmaBF16(a10, b16, c06, MMAShape.M16N8K16);
@@ -208,7 +226,7 @@ public final class MmaMlaKernels {
             c17 = context.mmaBF16(a11, b17, c17, MMAShape.M16N8K16);
         }
         int token = group * 32 + lane / 4;
-        int head = warp % 2 * 64 + lane % 4 * 2;
+        int head = (warp & 1) * 64 + lane % 4 * 2;
         float scale = factors.get(0) * LOG2_E;
         // [8 pairs of heads][4 tokens][2 heads]
         float[] scores = new float[64];
@@ -321,30 +339,31 @@ public final class MmaMlaKernels {
             float bounded = TornadoMath.max(most, NOTHING);
             float truncated = (int) bounded;
             float up = truncated < bounded ? truncated + 1f : truncated;
-            tops[thread] = up;
+            tops[thread] = up + 0.5f; // see weight
             highest.set(first + thread, up);
         }
         context.localBarrier();
-        int to = Decode.LEAD + (first / 16 + group * 2) * 1024 + head * 8 + lane / 4;
-        for (int i = 0; i < 64; i++) {
-            scores[i] = TornadoMath.exp((scores[i] - tops[head + i / 8 * 8 + i % 2]) * LN_2);
-        }
+        int to = LONG_LEAD + (first / 32 + group) * 1024 + head * 8 + lane / 4;
         for (int i = 0; i < 16; i++) {
             int at = i / 2 * 8 + i % 2;
-            weights.set(to + at * 8, bf16Pair(scores[at], scores[at + 2]));
-            weights.set(to + at * 8 + 1024, bf16Pair(scores[at + 4], scores[at + 6]));
-            mine[i] = sum(context, scores[at] + scores[at + 2] + scores[at + 4] + scores[at + 6]);
+            float top = tops[head + at];
+            long low = weight(scores[at] - top) + weight(scores[at + 2] - top) * 65536;
+            long high = weight(scores[at + 4] - top) + weight(scores[at + 6] - top) * 65536;
+            weights.set(to + at * 8, (high << 32) + low);
         }
-        if (lane < 4) {
-            for (int n = 0; n < 8; n++) {
-                parts[group * 128 + head + 8 * n] = mine[2 * n];
-                parts[group * 128 + head + 8 * n + 1] = mine[2 * n + 1];
-            }
-        }
-        context.localBarrier();
-        if (thread < 128) {
-            sums.set(first + thread, parts[thread] + parts[128 + thread] + parts[256 + thread] + parts[384 + thread]);
-        }
+    }
+
+    /**
+     * The bits of a positive bf16: {@code 2^(x + 0.5)}, or 0. TornadoVM 5.2 leads from a float's bits to an int by some
+     * twenty instructions alone. Exponents of bf16 count in steps of 128, so with n the whole number next to x and f
+     * what is left the bits are {@code 128 (n + 127) + 128 (2^(f + 0.5) - 1)}, and the second term is a polynomial that
+     * is right to 0.02. What is too small becomes negative, and then 0.
+     */
+    static int weight(float x) {
+        float whole = (x + TO_WHOLE) - TO_WHOLE;
+        float f = x - whole;
+        float bits = whole * 128f + (((9.972117f * f + 43.916024f) * f + 125.496405f) * f + 16309.506f);
+        return (int) TornadoMath.max(bits, 0f);
     }
 
     /** The largest of what the lanes of a head have, in the first four lanes. */
@@ -352,13 +371,6 @@ public final class MmaMlaKernels {
         float of16 = TornadoMath.max(mine, context.simdShuffleDown(mine, 16));
         float of8 = TornadoMath.max(of16, context.simdShuffleDown(of16, 8));
         return TornadoMath.max(of8, context.simdShuffleDown(of8, 4));
-    }
-
-    /** The sum of what the lanes of a head have, in the first four lanes. */
-    private static float sum(KernelContext context, float mine) {
-        float of16 = mine + context.simdShuffleDown(mine, 16);
-        float of8 = of16 + context.simdShuffleDown(of16, 8);
-        return of8 + context.simdShuffleDown(of8, 4);
     }
 
     /** Two numbers as bf16 in an int, the lower half first. */
