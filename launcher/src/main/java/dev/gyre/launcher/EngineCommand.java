@@ -33,6 +33,7 @@ import java.util.Properties;
             DetokenizeCommand.class,
             PerplexityCommand.class,
             BenchCommand.class,
+            ExperimentCommand.class,
             InfoCommand.class,
             DevicesCommand.class,
         })
