@@ -20,7 +20,8 @@ public final class Progress implements AutoCloseable {
         shown = console != null && console.isTerminal();
     }
 
-    void reach(int done) {
+    /** Shows how much is done. */
+    public void reach(int done) {
         reach(done, "");
     }
 

@@ -25,8 +25,8 @@ public final class SweepFlags {
     @Option(
             names = "--sweep",
             paramLabel = "FILE",
-            description = "a JSON file with policies, topk, contexts, texts, seeds, probe_every; instead of the options "
-                    + "of these names")
+            description = "a JSON file with policies, topk, contexts, texts, seeds, probe_every; instead of the "
+                    + "options that say the same")
     private Path file;
 
     @Option(
@@ -53,8 +53,8 @@ public final class SweepFlags {
     @Option(
             names = "--probe-every",
             paramLabel = "N",
-            description = "recall and attention mass are measured at every n-th token; each needs as much work as dense "
-                    + "attention; 0: not at all (default: 16)")
+            description = "recall and attention mass are measured at every n-th token, with as much work as dense "
+                    + "attention has there; 0: not at all (default: 16)")
     private Integer probeEvery;
 
     @Option(
@@ -107,7 +107,8 @@ public final class SweepFlags {
     private Sweep sweep() {
         boolean described = Stream.of(policies, topk, contexts, texts, seeds, probeEvery).anyMatch(Objects::nonNull);
         if (file != null && described) {
-            throw EngineException.usage("--sweep and options that describe a sweep exclude each other; give one of both.");
+            throw EngineException.usage(
+                    "--sweep and options that describe a sweep exclude each other; give one of both.");
         }
         if (file != null) {
             return Sweep.read(file);
@@ -123,8 +124,8 @@ public final class SweepFlags {
 
     private static <T> T given(String option, T value) {
         if (value == null) {
-            throw EngineException.usage("an experiment needs --sweep, or --policies, --topk, --contexts and --text-file; "
-                    + option + " is missing.");
+            throw EngineException.usage("an experiment needs --sweep, or --policies, --topk, --contexts and "
+                    + "--text-file; " + option + " is missing.");
         }
         return value;
     }

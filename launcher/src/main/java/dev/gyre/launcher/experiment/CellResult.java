@@ -1,5 +1,6 @@
 package dev.gyre.launcher.experiment;
 
+import com.fasterxml.jackson.core.JacksonException;
 import dev.gyre.attention.policy.SelectionCost;
 import dev.gyre.model.research.LayerStats;
 
@@ -26,6 +27,16 @@ public record CellResult(
         int ran,
         int threads,
         double seconds) {
+    /** What {@link #json()} was made of. */
+    public static CellResult parse(String json) throws JacksonException {
+        return ExperimentJson.MAPPER.readValue(json, CellResult.class);
+    }
+
+    /** All of it, on one line. */
+    public String json() {
+        return ExperimentJson.line(this);
+    }
+
     /** {@code exp(nll / tokens)}. */
     public double perplexity() {
         return Math.exp(nll / tokens);

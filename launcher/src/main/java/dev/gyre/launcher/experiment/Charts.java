@@ -9,7 +9,9 @@ import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.internal.chartpart.Chart;
 import org.knowm.xchart.style.Styler;
+import org.knowm.xchart.style.colors.XChartSeriesColors;
 
+import java.awt.Color;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -18,6 +20,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.ToDoubleFunction;
@@ -31,11 +34,17 @@ import java.util.stream.DoubleStream;
 final class Charts {
     private static final int WIDTH = 760;
     private static final int HEIGHT = 460;
+    private static final Color[] COLOURS = new XChartSeriesColors().getSeriesColors();
+    /** What is still close to the best perplexity. */
+    private static final double CLOSE = 1.25;
 
     private final List<CellResult> results;
+    /** Every policy, whose place here gives it a colour in all charts. */
+    private final List<String> policies;
 
     Charts(List<CellResult> results) {
         this.results = results;
+        policies = distinct(results, result -> Sweep.withoutSeed(result.cell().policy()));
     }
 
     /**
@@ -66,9 +75,17 @@ final class Charts {
         return pictures;
     }
 
-    private static List<Picture> ofContext(List<CellResult> here, String file, String place) {
+    private List<Picture> ofContext(List<CellResult> here, String file, String place) {
         List<Picture> pictures = new ArrayList<>();
         pictures.add(byTopk(here, "perplexity-" + file, "Perplexity, " + place, CellResult::perplexity));
+        double least = here.stream().mapToDouble(CellResult::perplexity).min().orElseThrow();
+        if (here.stream().anyMatch(result -> result.perplexity() > CLOSE * least)) { // which makes the others one line
+            pictures.add(byTopk(
+                    here,
+                    "perplexity-close-" + file,
+                    "Perplexity within " + Math.round(100 * (CLOSE - 1)) + "% of the best, " + place,
+                    result -> result.perplexity() > CLOSE * least ? Double.NaN : result.perplexity()));
+        }
         if (here.stream().anyMatch(result -> Double.isFinite(result.mass()))) {
             pictures.add(byTopk(here, "mass-" + file, "Attention mass kept, " + place, CellResult::mass));
             pictures.add(byTopk(here, "recall-" + file, "Recall of the indexer's k, " + place, CellResult::recall));
@@ -83,20 +100,26 @@ final class Charts {
     }
 
     /** Against k, which {@code dense} does not have: it is level. */
-    private static Picture byTopk(List<CellResult> here, String file, String title, ToDoubleFunction<CellResult> value) {
+    private Picture byTopk(
+            List<CellResult> here, String file, String title, ToDoubleFunction<CellResult> value) {
         CategoryChart chart = new CategoryChartBuilder().width(WIDTH).height(HEIGHT).xAxisTitle("k").build();
         chart.getStyler().setDefaultSeriesRenderStyle(CategorySeries.CategorySeriesRenderStyle.Line);
+        chart.getStyler().setOverlapped(true); // all lines' points above their k
         List<Integer> topk = selecting(here).isEmpty() ? List.of(0) : selecting(here);
-        byPolicy(here).forEach((policy, points) -> chart.addSeries(policy, topk, topk.stream()
-                .map(k -> mean(
-                        where(points, result -> result.cell().topk() == k || result.cell().topk() == 0).stream()
-                                .mapToDouble(value)))
-                .map(mean -> Double.isFinite(mean) ? mean : null) // a gap
-                .toList()));
+        byPolicy(here).forEach((policy, points) -> {
+            List<Double> means = topk.stream()
+                    .map(k -> where(points, result -> result.cell().topk() == k || result.cell().topk() == 0))
+                    .map(ofTopk -> mean(ofTopk.stream().mapToDouble(value)))
+                    .map(mean -> Double.isFinite(mean) ? mean : null) // a gap
+                    .toList();
+            if (means.stream().anyMatch(Objects::nonNull)) {
+                chart.addSeries(policy, topk, means);
+            }
+        });
         return picture(chart, file, title);
     }
 
-    private static Picture byLayer(List<CellResult> here, String file, String title) {
+    private Picture byLayer(List<CellResult> here, String file, String title) {
         XYChart chart = new XYChartBuilder().width(WIDTH).height(HEIGHT).xAxisTitle("layer").build();
         chart.getStyler().setYAxisMin(0.0).setYAxisMax(1.0);
         chart.getStyler().setXAxisDecimalPattern("0");
@@ -115,7 +138,7 @@ final class Charts {
         return picture(chart, file, title);
     }
 
-    private static Picture time(List<CellResult> ofText, String file, String title) {
+    private Picture time(List<CellResult> ofText, String file, String title) {
         XYChart chart = new XYChartBuilder()
                 .width(WIDTH)
                 .height(HEIGHT)
@@ -136,8 +159,13 @@ final class Charts {
         return picture(chart, file, largest == 0 ? title : title + ", k = " + largest);
     }
 
-    private static Picture picture(Chart<?, ?> chart, String file, String title) {
+    private Picture picture(Chart<?, ?> chart, String file, String title) {
         chart.setTitle(title);
+        chart.getStyler().setChartBackgroundColor(Color.WHITE);
+        chart.getStyler().setSeriesColors(chart.getSeriesMap().keySet().stream()
+                .map(policy -> COLOURS[policies.indexOf(policy) % COLOURS.length])
+                .toArray(Color[]::new));
+        chart.getStyler().setChartBackgroundColor(Color.WHITE);
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
         chart.getStyler().setLegendLayout(Styler.LegendLayout.Horizontal);
         try (ByteArrayOutputStream png = new ByteArrayOutputStream()) {

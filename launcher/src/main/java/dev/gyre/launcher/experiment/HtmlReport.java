@@ -62,8 +62,8 @@ final class HtmlReport {
     private void table(StringBuilder page) {
         int every = setup.sweep().probeEvery();
         page.append("""
-                <p>Operations and bytes are of a token that sees the whole context, over all layers, by the formulas of the
-                policies: choosing + attending. Time is of prefill, window after window.
+                <p>Operations and bytes are of a token that sees the whole context, over all layers, by the policies'
+                formulas: choosing + attending. Time is of prefill, window after window.
                 """);
         if (every > 0) {
             page.append("Recall and mass are means over layers, measured at "

@@ -18,9 +18,9 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
- * The folder of an experiment: {@code sweep.json} says which, {@code cells/} has a file for each cell that was measured,
- * and the report comes beside them. Every file is whole or not there, whenever the program ends: it is written under
- * another name, forced to the disk, and renamed.
+ * The folder of an experiment: {@code sweep.json} says which, {@code cells/} has a file for each cell that was
+ * measured, and the report comes beside them. Every file is whole or not there, whenever the program ends: it is written
+ * under another name, forced to the disk, and renamed.
  */
 public final class ResultFolder {
     private static final String SWEEP = "sweep.json";
@@ -97,7 +97,7 @@ public final class ResultFolder {
             return Optional.empty();
         }
         try {
-            return Optional.of(ExperimentJson.MAPPER.readValue(Files.readAllBytes(file), CellResult.class))
+            return Optional.of(CellResult.parse(Files.readString(file)))
                     .filter(result -> cell.equals(result.cell()));
         } catch (JacksonException e) {
             return Optional.empty(); // a disk's fault, not ours: it is measured again
@@ -108,7 +108,7 @@ public final class ResultFolder {
 
     /** Keeps what was measured at a cell. */
     void keep(int number, CellResult result) {
-        write(name(number), ExperimentJson.write(result).getBytes(StandardCharsets.UTF_8));
+        write(name(number), result.json().getBytes(StandardCharsets.UTF_8));
     }
 
     /** A file of the folder, whole or not at all. */

@@ -20,7 +20,8 @@ import java.util.regex.Pattern;
  * @param contexts tokens of a window, each at least 2
  * @param texts UTF-8 files
  * @param seeds of policies that draw and do not give a seed themselves, each at least 0; null for 1
- * @param probeEvery recall and mass are measured at positions that are multiples of this; 0 leaves them out; null for 16
+ * @param probeEvery recall and mass are measured at positions that are multiples of this; 0 leaves them out; null for
+ *     16
  */
 public record Sweep(
         List<String> policies,
