@@ -34,6 +34,7 @@ import java.util.Properties;
             DetokenizeCommand.class,
             PerplexityCommand.class,
             BenchCommand.class,
+            ExperimentCommand.class,
             InfoCommand.class,
             DevicesCommand.class,
         })

@@ -16,25 +16,37 @@ public final class Main {
     public static void main(String[] args) {
         // a kernel that fails must not go on as slow Java; ./engine says so to TornadoVM, its own launcher does not
         System.getProperties().putIfAbsent("tornado.recover.bailout", "False");
+        start(new EngineCommand(), args);
+    }
+
+    /** Runs a command, the engine's or that of another program with the same manners, and exits with its code. */
+    public static void start(Object command, String[] args) {
         // a terminal shows its own charset; programs that read the answer expect UTF-8 whatever the locale
         Console console = System.console();
         boolean terminal = console != null && console.isTerminal();
         PrintWriter out = new PrintWriter(System.out, true, terminal ? System.out.charset() : StandardCharsets.UTF_8);
         PrintWriter err = new PrintWriter(System.err, true, System.err.charset());
-        int code = run(args, System.getenv(), out, err);
+        int code = run(command, args, System.getenv(), out, err);
         out.flush();
         err.flush();
         System.exit(code);
     }
 
+    /** Runs one of the engine's commands, as {@link #run(Object, String[], Map, PrintWriter, PrintWriter)}. */
+    static int run(String[] args, Map<String, String> environment, PrintWriter out, PrintWriter err) {
+        return run(new EngineCommand(), args, environment, out, err);
+    }
+
     /**
      * Runs a command.
      *
+     * @param command with Picocli's annotations
      * @param environment where {@code GYRE_*} defaults of options come from
      * @return 0 for success, 1 for a failure, 2 for a command line that cannot be right
      */
-    static int run(String[] args, Map<String, String> environment, PrintWriter out, PrintWriter err) {
-        CommandLine line = new CommandLine(new EngineCommand());
+    public static int run(
+            Object command, String[] args, Map<String, String> environment, PrintWriter out, PrintWriter err) {
+        CommandLine line = new CommandLine(command);
         line.setOut(out);
         line.setErr(err);
         line.setCaseInsensitiveEnumValuesAllowed(true);
@@ -45,7 +57,7 @@ public final class Main {
             err.println("Try '" + e.getCommandLine().getCommandSpec().qualifiedName() + " --help'.");
             return 2;
         });
-        line.setExecutionExceptionHandler((e, command, parsed) -> failed(e, environment, err));
+        line.setExecutionExceptionHandler((e, failing, parsed) -> failed(e, environment, err));
         try {
             return line.execute(args);
         } catch (OutOfMemoryError e) {

@@ -6,12 +6,12 @@ import picocli.CommandLine.Option;
 import java.nio.file.Path;
 
 /** The option that every command has that touches a model. */
-final class ModelFlag {
+public final class ModelFlag {
     @Option(names = "--model", paramLabel = "DIR", description = "model folder (default: the embedded tiny-v32)")
     private Path model;
 
     /** The folder; null for the embedded model. */
-    Path path() {
+    public Path path() {
         return model;
     }
 

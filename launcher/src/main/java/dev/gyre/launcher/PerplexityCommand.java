@@ -40,9 +40,10 @@ final class PerplexityCommand implements Runnable {
         try (Model model = flags.open()) {
             int[] tokens = model.tokenizer().encodeWithBos(TextFiles.read(file, "--text-file"));
             int window = context != null ? context : model.contextLength();
-            Progress progress = new Progress(spec.commandLine().getErr(), tokens.length, "tokens");
-            Perplexity result = Perplexity.measure(model, tokens, window, progress::reach);
-            progress.end();
+            Perplexity result;
+            try (Progress progress = new Progress(spec.commandLine().getErr(), tokens.length, "tokens")) {
+                result = Perplexity.measure(model, tokens, window, progress::reach);
+            }
             if (json.wanted()) {
                 Map<String, Object> answer = new LinkedHashMap<>();
                 answer.put("tokens", result.tokens());

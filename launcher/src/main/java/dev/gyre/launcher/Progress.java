@@ -4,7 +4,9 @@ import java.io.Console;
 import java.io.PrintWriter;
 
 /** A line on a terminal that says how far a long command is; silent where stderr goes elsewhere. */
-final class Progress {
+public final class Progress implements AutoCloseable {
+    private static final int WIDTH = 20;
+
     private final PrintWriter err;
     private final int total;
     private final String unit;
@@ -18,14 +20,24 @@ final class Progress {
         shown = console != null && console.isTerminal();
     }
 
-    void reach(int done) {
+    /** Shows how much is done. */
+    public void reach(int done) {
+        reach(done, "");
+    }
+
+    /** The same with what is under way. */
+    public void reach(int done, String what) {
         if (shown) {
-            err.printf("\r%d of %d %s", done, total, unit);
+            int filled = (int) ((long) WIDTH * done / total);
+            String bar = "#".repeat(filled) + ".".repeat(WIDTH - filled);
+            err.printf("\r\u001b[K[%s] %d of %d %s%s", bar, done, total, unit, what.isEmpty() ? "" : ": " + what);
             err.flush();
         }
     }
 
-    void end() {
+    /** Takes the line away. */
+    @Override
+    public void close() {
         if (shown) {
             err.print("\r\u001b[K");
             err.flush();

@@ -40,14 +40,23 @@ public final class SelectionPolicies {
      * @param spec a name and, behind a colon, parameters that differ from their defaults: {@code random:seed=7}
      */
     public static SelectionPolicy create(String spec, PolicyContext context) {
+        String known = template(spec);
+        return FACTORIES.get(known).create(PolicyParameters.of(known, spec), context);
+    }
+
+    /** The same policy with all its parameters: {@code random:seed=1} for {@code random}. */
+    public static String complete(String spec) {
+        return PolicyParameters.of(template(spec), spec).spec();
+    }
+
+    /** What a policy was registered as. */
+    private static String template(String spec) {
         String name = PolicyParameters.name(spec);
-        for (Map.Entry<String, Factory> known : FACTORIES.entrySet()) {
-            if (PolicyParameters.name(known.getKey()).equals(name)) {
-                return known.getValue().create(PolicyParameters.of(known.getKey(), spec), context);
-            }
-        }
-        throw EngineException.usage("the selection policy " + spec + " is not known; use one of "
-                + String.join(", ", known()) + ".");
+        return FACTORIES.keySet().stream()
+                .filter(known -> PolicyParameters.name(known).equals(name))
+                .findFirst()
+                .orElseThrow(() -> EngineException.usage("the selection policy " + spec
+                        + " is not known; use one of " + String.join(", ", known()) + "."));
     }
 
     /** All policies with their parameters and the defaults of these. */

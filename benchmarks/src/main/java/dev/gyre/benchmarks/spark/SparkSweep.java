@@ -1,0 +1,129 @@
+package dev.gyre.benchmarks.spark;
+
+import com.fasterxml.jackson.core.JacksonException;
+import dev.gyre.attention.EngineException;
+import dev.gyre.launcher.Main;
+import dev.gyre.launcher.ModelFlag;
+import dev.gyre.launcher.Progress;
+import dev.gyre.launcher.SweepFlags;
+import dev.gyre.launcher.experiment.Cell;
+import dev.gyre.launcher.experiment.CellResult;
+import dev.gyre.launcher.experiment.Experiment;
+import org.apache.spark.SparkConf;
+import org.apache.spark.SparkException;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import scala.Function1;
+import scala.Function2;
+import scala.collection.Iterator;
+import scala.reflect.ClassTag$;
+import scala.runtime.BoxedUnit;
+
+import java.io.Serializable;
+import java.util.List;
+
+/**
+ * {@code engine experiment} as a job of Apache Spark: a task measures one cell, and what it measured is kept by the
+ * driver when it comes, in the same folder and with the same figures as on one machine, so that either goes on with what
+ * the other began. Tasks run side by side, so times are comparable only with each other.
+ */
+@Command(
+        name = "run-sweep",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = "Measures selection policies as 'engine experiment' does, on the machines of a Spark cluster.")
+public final class SparkSweep implements Runnable {
+    @Mixin
+    private SweepFlags sweep;
+
+    @Mixin
+    private ModelFlag model;
+
+    @Option(
+            names = "--master",
+            paramLabel = "URL",
+            description = "Spark's master (default: what spark-submit says, else local[*]: all cores of this machine)")
+    private String master;
+
+    @Option(names = "--threads", paramLabel = "N", description = "threads of a task (default: 1)")
+    private int threads = 1;
+
+    /** Runs the command line of {@code benchmarks/run-sweep}. */
+    public static void main(String[] args) {
+        Main.start(new SparkSweep(), args);
+    }
+
+    @Override
+    public void run() {
+        String folder = model.path() == null ? null : model.path().toAbsolutePath().toString();
+        Experiment experiment = sweep.open(CellTask.options(folder, threads));
+        List<Integer> missing = experiment.missing();
+        if (!missing.isEmpty()) {
+            try (JavaSparkContext spark = new JavaSparkContext(conf());
+                    Progress progress = sweep.progress(experiment)) {
+                progress.reach(experiment.done());
+                List<CellTask> tasks = missing.stream().map(number -> task(experiment, number, folder)).toList();
+                run(spark.parallelize(tasks, tasks.size()), (index, answer) -> {
+                    experiment.keep(missing.get(index), result(answer));
+                    progress.reach(experiment.done());
+                });
+            }
+        }
+        sweep.finish(experiment);
+    }
+
+    private SparkConf conf() {
+        SparkConf conf = new SparkConf()
+                .setAppName("gyre sweep")
+                .set("spark.task.cpus", Integer.toString(threads))
+                .setIfMissing("spark.master", "local[*]")
+                .setIfMissing("spark.ui.enabled", "false")
+                .setIfMissing("spark.ui.showConsoleProgress", "false");
+        return master == null ? conf : conf.setMaster(master);
+    }
+
+    private CellTask task(Experiment experiment, int number, String folder) {
+        Cell cell = experiment.cells().get(number);
+        return new CellTask(cell, experiment.tokens(cell), experiment.runner().probeEvery(), folder, threads);
+    }
+
+    /** Receives an answer on the driver. */
+    private interface Sink {
+        void accept(int index, CellTask.Answer answer);
+    }
+
+    /** Runs the tasks, each a partition of its own; unlike with {@code collect}, an answer is here when its task ends. */
+    private static void run(JavaRDD<CellTask> tasks, Sink sink) {
+        try {
+            tasks.context().runJob(
+                    tasks.rdd(),
+                    (Function1<Iterator<CellTask>, CellTask.Answer> & Serializable) partition -> partition.next().run(),
+                    (Function2<Object, CellTask.Answer, BoxedUnit>) (index, answer) -> {
+                        sink.accept((Integer) index, answer);
+                        return BoxedUnit.UNIT;
+                    },
+                    ClassTag$.MODULE$.apply(CellTask.Answer.class));
+        } catch (RuntimeException | SparkException e) {
+            for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+                if (cause instanceof EngineException failure) {
+                    throw failure;
+                }
+            }
+            throw new EngineException("the Spark job failed: " + e.getMessage().lines().findFirst().orElse("") + ".", e);
+        }
+    }
+
+    private static CellResult result(CellTask.Answer answer) {
+        if (answer.failure() != null) {
+            throw new EngineException(answer.failure());
+        }
+        try {
+            return CellResult.parse(answer.result());
+        } catch (JacksonException e) {
+            throw new IllegalStateException(e); // it was written by the same program
+        }
+    }
+}

@@ -1,0 +1,135 @@
+package dev.gyre.launcher.experiment;
+
+import dev.gyre.attention.EngineException;
+import dev.gyre.model.Model;
+import dev.gyre.model.ModelOptions;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * A sweep under way: its cells, the tokens of its texts, and the folder with what is measured already. Cells run one
+ * after the other, each on all threads of the engine: side by side they would be in each other's times. A cell is the
+ * same wherever it runs, so that {@code benchmarks}' Spark job measures {@link #missing()} on other machines.
+ *
+ * <p>Not safe for threads that {@link #keep} at once.
+ */
+public final class Experiment {
+    private final Setup setup;
+    private final List<Cell> cells;
+    private final Map<String, int[]> texts = new TreeMap<>();
+    private final CellRunner runner;
+    private final ResultFolder folder;
+    private final List<CellResult> results = new ArrayList<>();
+
+    private Experiment(Setup setup, List<int[]> tokens, CellRunner runner, Path folder) {
+        this.setup = setup;
+        this.runner = runner;
+        cells = setup.sweep().cells();
+        for (int i = 0; i < tokens.size(); i++) {
+            texts.put(setup.sweep().texts().get(i), tokens.get(i));
+        }
+        cells.forEach(cell -> runner.check(cell, tokens(cell)));
+        this.folder = ResultFolder.open(folder, setup);
+        for (int i = 0; i < cells.size(); i++) {
+            results.add(this.folder.find(i, cells.get(i)).orElse(null));
+        }
+    }
+
+    /** Told how far an experiment is. */
+    public interface Listener {
+        /**
+         * @param done cells that are measured
+         * @param what the cell under way, and how far
+         */
+        void reached(int done, String what);
+    }
+
+    /**
+     * Begins an experiment, or goes on with the one in the folder. Every cell is checked before anything is computed or
+     * written.
+     *
+     * @param contents of the sweep's texts
+     * @param options how models are opened; policy and k are the sweep's
+     */
+    public static Experiment open(Sweep sweep, List<String> contents, ModelOptions options, Path folder) {
+        if (options.selectionPolicy() != null || options.indexTopk() > 0) {
+            throw EngineException.usage("--selection-policy and --index-topk are a sweep's to say; "
+                    + "use --policies and --topk.");
+        }
+        try (Model model = Model.open(options)) {
+            List<int[]> tokens = contents.stream().map(model.tokenizer()::encodeWithBos).toList();
+            return new Experiment(
+                    Setup.of(sweep, tokens, model), tokens, new CellRunner(options, sweep.probeEvery()), folder);
+        }
+    }
+
+    /** All cells, in the order of the report. */
+    public List<Cell> cells() {
+        return cells;
+    }
+
+    /** The numbers of the cells that are not measured yet. */
+    public List<Integer> missing() {
+        List<Integer> missing = new ArrayList<>();
+        for (int i = 0; i < cells.size(); i++) {
+            if (results.get(i) == null) {
+                missing.add(i);
+            }
+        }
+        return missing;
+    }
+
+    /** How many cells are measured. */
+    public int done() {
+        return cells.size() - missing().size();
+    }
+
+    /** The text of a cell. */
+    public int[] tokens(Cell cell) {
+        return texts.get(cell.text());
+    }
+
+    /** How a cell is measured. */
+    public CellRunner runner() {
+        return runner;
+    }
+
+    /** Keeps what was measured at a cell, on disk. */
+    public void keep(int number, CellResult result) {
+        folder.keep(number, result);
+        results.set(number, result);
+    }
+
+    /** Measures here what is missing. */
+    public void run(Listener listener) {
+        for (int number : missing()) {
+            Cell cell = cells.get(number);
+            int[] text = tokens(cell);
+            int done = done();
+            listener.reached(done, cell.toString());
+            keep(number, runner.run(cell, text, ran -> listener.reached(
+                    done, cell + ", " + 50L * ran / text.length + "%")));
+        }
+    }
+
+    /**
+     * Writes the report of a sweep whose cells are all measured.
+     *
+     * @param machine what the report says it was made on
+     */
+    public Report report(Map<String, Object> machine) {
+        if (!missing().isEmpty()) {
+            throw new IllegalStateException("cells are missing: " + missing());
+        }
+        return new Report(setup, machine, List.copyOf(results));
+    }
+
+    /** Where everything is. */
+    public ResultFolder folder() {
+        return folder;
+    }
+}

@@ -1,0 +1,137 @@
+package dev.gyre.launcher.experiment;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.gyre.attention.EngineException;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * The folder of an experiment: {@code sweep.json} says which, {@code cells/} has a file for each cell that was
+ * measured, and the report comes beside them. Every file is whole or not there, whenever the program ends: it is written
+ * under another name, forced to the disk, and renamed.
+ */
+public final class ResultFolder {
+    private static final String SWEEP = "sweep.json";
+
+    private final Path folder;
+
+    private ResultFolder(Path folder) {
+        this.folder = folder;
+    }
+
+    /** The folder of an experiment, new or begun; a begun one must be of the same experiment. */
+    static ResultFolder open(Path folder, Setup setup) {
+        ResultFolder results = new ResultFolder(folder);
+        Path sweep = folder.resolve(SWEEP);
+        String expected = ExperimentJson.write(setup);
+        try {
+            if (Files.exists(sweep)) {
+                results.compare(Files.readAllBytes(sweep), expected);
+            } else if (Files.isDirectory(folder) && !isEmpty(folder)) {
+                throw new EngineException(folder + " is not empty and holds no experiment; give another --out.");
+            }
+            Files.createDirectories(folder.resolve("cells"));
+        } catch (IOException e) {
+            throw new EngineException("cannot write into " + folder + ": " + e + ".", e);
+        }
+        results.write(SWEEP, expected.getBytes(StandardCharsets.UTF_8));
+        return results;
+    }
+
+    private static boolean isEmpty(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.findAny().isEmpty();
+        }
+    }
+
+    private void compare(byte[] found, String expected) throws IOException {
+        JsonNode before;
+        try {
+            before = ExperimentJson.MAPPER.readTree(found);
+        } catch (JacksonException e) {
+            throw new EngineException(folder.resolve(SWEEP) + " is not an experiment's; give another --out.", e);
+        }
+        difference(before, ExperimentJson.MAPPER.readTree(expected), "").ifPresent(what -> {
+            throw new EngineException(folder + " holds another experiment: " + what
+                    + "; give another --out, or delete this one.");
+        });
+    }
+
+    /** The first field that differs, down to the values. */
+    private static Optional<String> difference(JsonNode before, JsonNode now, String name) {
+        if (before.equals(now)) {
+            return Optional.empty();
+        }
+        if (!before.isObject() || !now.isObject()) {
+            return Optional.of(name + " was " + before + " and is " + now);
+        }
+        for (Map.Entry<String, JsonNode> field : now.properties()) {
+            Optional<String> difference = difference(before.path(field.getKey()), field.getValue(), field.getKey());
+            if (difference.isPresent()) {
+                return difference;
+            }
+        }
+        return Optional.of("its sweep.json has fields that are not known");
+    }
+
+    private static String name(int number) {
+        return String.format(Locale.ROOT, "cells/%05d.json", number);
+    }
+
+    /** What was measured at a cell; empty where nothing was, or where its file is damaged. */
+    Optional<CellResult> find(int number, Cell cell) {
+        Path file = folder.resolve(name(number));
+        if (!Files.exists(file)) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(CellResult.parse(Files.readString(file)))
+                    .filter(result -> cell.equals(result.cell()));
+        } catch (JacksonException e) {
+            return Optional.empty(); // a disk's fault, not ours: it is measured again
+        } catch (IOException e) {
+            throw new EngineException("cannot read " + file + ": " + e + ".", e);
+        }
+    }
+
+    /** Keeps what was measured at a cell. */
+    void keep(int number, CellResult result) {
+        write(name(number), result.json().getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** A file of the folder, whole or not at all. */
+    void write(String name, byte[] content) {
+        Path file = folder.resolve(name);
+        Path unfinished = folder.resolve(name + ".tmp");
+        try {
+            try (FileChannel channel = FileChannel.open(unfinished, StandardOpenOption.CREATE,
+                    StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
+                ByteBuffer bytes = ByteBuffer.wrap(content);
+                while (bytes.hasRemaining()) {
+                    channel.write(bytes);
+                }
+                channel.force(true);
+            }
+            Files.move(unfinished, file, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException e) {
+            throw new EngineException("cannot write " + file + ": " + e + ".", e);
+        }
+    }
+
+    /** Where it is. */
+    public Path path() {
+        return folder;
+    }
+}

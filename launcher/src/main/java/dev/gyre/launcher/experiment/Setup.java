@@ -1,0 +1,58 @@
+package dev.gyre.launcher.experiment;
+
+import dev.gyre.attention.backend.Phase;
+import dev.gyre.model.Model;
+
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * All that the results of an experiment depend on: what differs in one of these is another experiment. Threads, chunks
+ * and buffers are not among them, since they change no result.
+ *
+ * @param digests SHA-256 of the tokens of each text
+ * @param model where it came from
+ * @param parameters of the model
+ * @param configOverride null for none
+ * @param implementations by phase
+ */
+record Setup(
+        Sweep sweep,
+        List<String> digests,
+        String model,
+        long parameters,
+        String kvCacheDtype,
+        String configOverride,
+        Map<String, String> implementations) {
+
+    static Setup of(Sweep sweep, List<int[]> texts, Model model) {
+        Map<String, String> implementations = new TreeMap<>();
+        for (Map.Entry<Phase, String> entry : model.implementations().entrySet()) {
+            implementations.put(entry.getKey().name().toLowerCase(Locale.ROOT), entry.getValue());
+        }
+        return new Setup(
+                sweep,
+                texts.stream().map(Setup::digest).toList(),
+                model.where(),
+                model.parameters(),
+                model.cacheDtype().label(),
+                model.options().configOverride(),
+                implementations);
+    }
+
+    private static String digest(int[] tokens) {
+        ByteBuffer bytes = ByteBuffer.allocate(Math.multiplyExact(tokens.length, Integer.BYTES));
+        bytes.asIntBuffer().put(tokens);
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes.array()));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e); // every JDK has it
+        }
+    }
+}
