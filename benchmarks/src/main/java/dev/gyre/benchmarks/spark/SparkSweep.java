@@ -10,7 +10,6 @@ import dev.gyre.launcher.experiment.Cell;
 import dev.gyre.launcher.experiment.CellResult;
 import dev.gyre.launcher.experiment.Experiment;
 import org.apache.spark.SparkConf;
-import org.apache.spark.SparkException;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import picocli.CommandLine.Command;
@@ -106,7 +105,7 @@ public final class SparkSweep implements Runnable {
                         return BoxedUnit.UNIT;
                     },
                     ClassTag$.MODULE$.apply(CellTask.Answer.class));
-        } catch (RuntimeException | SparkException e) {
+        } catch (Exception e) { // Spark's is a checked one that no signature of Scala's names
             for (Throwable cause = e; cause != null; cause = cause.getCause()) {
                 if (cause instanceof EngineException failure) {
                     throw failure;
