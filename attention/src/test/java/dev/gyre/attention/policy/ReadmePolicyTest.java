@@ -3,12 +3,17 @@ package dev.gyre.attention.policy;
 import static dev.gyre.attention.policy.PolicyScene.TOPK;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.attention.cache.CacheDtype;
 import org.junit.jupiter.api.Test;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.IntStream;
 
 /** The policy that the README shows, {@link EvenPolicy}, selects what it says. */
@@ -28,5 +33,16 @@ class ReadmePolicyTest {
                 assertArrayEquals(expected, selection.chosen(rows, row));
             }
         }
+    }
+
+    @Test
+    void theReadmeShowsIt() throws IOException {
+        Path source = Path.of("src/test/java/dev/gyre/attention/policy/EvenPolicy.java");
+        List<String> lines = Files.readAllLines(source).stream().map(String::strip).toList();
+        List<String> readme = Files.readAllLines(Path.of("../README.md")).stream().map(String::strip).toList();
+        List<String> shown = lines.subList(lines.indexOf("// README") + 1, lines.indexOf("// end"));
+        int start = readme.indexOf(shown.getFirst());
+        assertTrue(start > 0, "the README has no policy");
+        assertEquals(shown, readme.subList(start, start + shown.size()));
     }
 }

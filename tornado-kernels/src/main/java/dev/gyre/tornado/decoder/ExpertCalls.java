@@ -1,5 +1,6 @@
 package dev.gyre.tornado.decoder;
 
+import dev.gyre.attention.EngineException;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.MlpWeights;
@@ -76,6 +77,11 @@ final class ExpertCalls {
         WeightPool.Place gate = place(experts, MlpWeights::gate);
         WeightPool.Place up = place(experts, MlpWeights::up);
         WeightPool.Place out = place(experts, MlpWeights::down);
+        if (gate.format() != up.format()) {
+            throw new EngineException("the weights " + experts.getFirst().gate().name() + " and "
+                    + experts.getFirst().up().name() + " have different dtypes, and --linear-backend tornado serves what is "
+                    + "alike; use --linear-backend vector.");
+        }
         int first = recording.shape(DecoderOps.join(
                 DecoderOps.join(new int[] {count, inner, x.offset(), x.stride(), inner}, gate.numbers()),
                 new int[] {up.begin(), up.scales()}));

@@ -1,10 +1,12 @@
 package dev.gyre.tornado.decoder;
 
+import dev.gyre.attention.EngineException;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.DevicePlan;
 import dev.gyre.tornado.graph.KernelGraph;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -22,6 +24,8 @@ import java.util.function.Supplier;
  * operations is checked by name.
  */
 final class Recording implements AutoCloseable {
+    private static final int MOST_KERNELS = 256;
+
     private final TornadoDevice device;
     private final KernelGraph graph = new KernelGraph("decoder");
     private final List<String> operations = new ArrayList<>();
@@ -102,10 +106,29 @@ final class Recording implements AutoCloseable {
 
     /** Runs the graph; the first time it is complete then. */
     void run() {
-        if (plan == null) {
-            plan = new DevicePlan(device, List.of(complete())).captured();
+        if (plan != null) {
+            plan.run(0);
+            return;
         }
-        plan.run(0);
+        if (calls.size() > MOST_KERNELS) {
+            throw tooLarge(null);
+        }
+        DevicePlan first = new DevicePlan(device, List.of(complete())).captured();
+        try {
+            first.run(0);
+        } catch (TornadoInternalError e) {
+            if (String.valueOf(e.getMessage()).contains("resize")) { // of the nodes that a graph has room for
+                throw tooLarge(e);
+            }
+            throw e;
+        }
+        plan = first;
+    }
+
+    private EngineException tooLarge(Throwable cause) {
+        return new EngineException("the model takes " + calls.size() + " kernels a step, and a graph of TornadoVM 5.2 has room "
+                + "for " + MOST_KERNELS + " at most and for few arrays; use --linear-backend vector, which leaves attention on "
+                + "the device.", cause);
     }
 
     /** The whole graph. */
