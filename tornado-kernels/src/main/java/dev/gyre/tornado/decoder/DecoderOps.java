@@ -55,6 +55,7 @@ public final class DecoderOps implements Ops {
     private Step step;
     private boolean gathered;
     private boolean ran;
+    private boolean failed;
 
     /**
      * @param attention which layers run an indexer, and what is selected
@@ -92,7 +93,7 @@ public final class DecoderOps implements Ops {
         }
         int slots = Math.multiplyExact(Math.ceilDiv(tokens, PageTable.PAGE), PageTable.PAGE);
         AttentionCalls.check(shapes, dtype);
-        pages = new DevicePages(shapes, dtype, slots, this::carryOut, this::end);
+        pages = new DevicePages(shapes, dtype, slots, this::end);
         inputs = StepInputs.allocate(capacity, AttentionCalls.stride(Math.min(longest, slots)) / PageTable.PAGE);
         return new KvCache(slots, pages);
     }
@@ -103,23 +104,26 @@ public final class DecoderOps implements Ops {
         }
         recording = null;
         pages = null;
-    }
-
-    /** Carries out what is to be done to pages, without a step. */
-    private void carryOut() {
-        if (recording == null || !recording.hasRun()) {
-            pages.done(); // nothing was ever stored in them
-            return;
-        }
-        inputs.rows(0);
-        inputs.outputs(new int[0], 0, 0);
-        run();
+        failed = false;
     }
 
     private void run() {
-        experts.rows(inputs.counts().get(StepInputs.ROWS));
+        int rows = inputs.counts().get(StepInputs.ROWS);
+        int outputs = inputs.counts().get(StepInputs.OUTPUTS);
+        failed = true; // until the run has ended
+        while (pages.stage()) { // more is to be done to pages than a run can do
+            set(0, 0);
+            recording.run();
+        }
+        set(rows, outputs);
         recording.run();
-        pages.done();
+        failed = false;
+    }
+
+    private void set(int rows, int outputs) {
+        inputs.rows(rows);
+        inputs.counts().set(StepInputs.OUTPUTS, outputs);
+        experts.rows(rows);
     }
 
     @Override
@@ -141,6 +145,10 @@ public final class DecoderOps implements Ops {
 
     @Override
     public void embed(Step step, Weight table, Tensor out) {
+        if (failed) {
+            throw new EngineException("an earlier step failed on the device, and what it had cached there is gone; open the "
+                    + "model again.");
+        }
         this.step = step;
         gathered = false;
         ran = false;

@@ -12,7 +12,9 @@ import dev.gyre.tornado.kernels.StepKernels;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Random;
 
@@ -29,8 +31,9 @@ final class DevicePages implements RemotePages {
     private final List<Layer> layers = new ArrayList<>();
     private final int slots;
     private final int format;
-    private final Runnable flush;
     private final Runnable closing;
+    /** What is to be done, in order. */
+    private final Deque<int[]> waiting = new ArrayDeque<>();
     private final IntArray commands = DeviceArrays.ints(1 + StepKernels.COMMAND * MOST_COMMANDS);
     private final IntArray draws = DeviceArrays.ints(2 * DRAWS);
     private final FloatArray drawFloats = DeviceArrays.floats(DRAWS);
@@ -48,13 +51,9 @@ final class DevicePages implements RemotePages {
             FloatArray keyFloats,
             int[] numbers) {}
 
-    /**
-     * @param flush carries commands out
-     * @param closing is told when the caches close
-     */
-    DevicePages(List<CacheShape> shapes, CacheDtype dtype, int slots, Runnable flush, Runnable closing) {
+    /** @param closing is told when the caches close */
+    DevicePages(List<CacheShape> shapes, CacheDtype dtype, int slots, Runnable closing) {
         this.slots = slots;
-        this.flush = flush;
         this.closing = closing;
         format = switch (dtype) {
             case F32 -> Decode.F32;
@@ -147,31 +146,24 @@ final class DevicePages implements RemotePages {
         return drawFloats;
     }
 
-    /** What was written down has been done. */
-    void done() {
-        commands.set(0, 0);
+    /** Writes down what the next run is to do; whether another run must follow for the rest. */
+    boolean stage() {
+        int count = Math.min(waiting.size(), MOST_COMMANDS);
+        commands.set(0, count);
+        for (int i = 0; i < count; i++) {
+            DeviceArrays.copy(waiting.remove(), 0, commands, 1 + i * StepKernels.COMMAND, StepKernels.COMMAND);
+        }
+        return !waiting.isEmpty();
     }
 
     @Override
     public void copy(int from, int to) {
-        command(StepKernels.COPY, from, to);
+        waiting.add(new int[] {StepKernels.COPY, from, to});
     }
 
     @Override
     public void draw(int page, long seed) {
-        command(StepKernels.DRAW, (int) seed & 0xffffff, page);
-    }
-
-    private void command(int kind, int from, int to) {
-        int count = commands.get(0);
-        if (count == MOST_COMMANDS) {
-            flush.run();
-            count = 0;
-        }
-        commands.set(1 + count * StepKernels.COMMAND, kind);
-        commands.set(2 + count * StepKernels.COMMAND, from);
-        commands.set(3 + count * StepKernels.COMMAND, to);
-        commands.set(0, count + 1);
+        waiting.add(new int[] {StepKernels.DRAW, (int) seed & 0xffffff, page});
     }
 
     @Override

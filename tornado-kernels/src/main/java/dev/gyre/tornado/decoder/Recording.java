@@ -113,16 +113,15 @@ final class Recording implements AutoCloseable {
         if (calls.size() > MOST_KERNELS) {
             throw tooLarge(null);
         }
-        DevicePlan first = new DevicePlan(device, List.of(complete())).captured();
+        plan = new DevicePlan(device, List.of(complete())).captured();
         try {
-            first.run(0);
+            plan.run(0);
         } catch (TornadoInternalError e) {
             if (String.valueOf(e.getMessage()).contains("resize")) { // of the nodes that a graph has room for
                 throw tooLarge(e);
             }
             throw e;
         }
-        plan = first;
     }
 
     private EngineException tooLarge(Throwable cause) {
@@ -146,11 +145,6 @@ final class Recording implements AutoCloseable {
             graph.then(call);
         }
         return graph;
-    }
-
-    /** Whether it has run. */
-    boolean hasRun() {
-        return plan != null;
     }
 
     /** Brings the first values of an array back. */

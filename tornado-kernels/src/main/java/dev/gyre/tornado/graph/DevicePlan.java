@@ -69,7 +69,7 @@ public final class DevicePlan implements AutoCloseable {
             failed = false;
         } catch (TornadoOutOfMemoryException e) {
             long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
-            throw new EngineException("a part of the attention needs " + wanted + " bytes on the device "
+            throw new EngineException("what runs on the device needs " + wanted + " bytes there: "
                     + device.getPhysicalDevice().getDeviceName() + " ("
                     + device.getPhysicalDevice().getDeviceGlobalMemorySize() + " bytes), and what TornadoVM may take of it (4 GB where nothing else is said) is used up; set "
                     + "JDK_JAVA_OPTIONS=-Dtornado.device.memory=<N>GB, or use a shorter --context-length or a smaller "

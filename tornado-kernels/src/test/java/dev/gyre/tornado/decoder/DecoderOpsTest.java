@@ -203,6 +203,26 @@ class DecoderOpsTest {
         return answers;
     }
 
+    /** 80 pages, of which a run fills 64; sequences that were not filled would say the same. */
+    @Test
+    void fillsMorePagesThanARunCan() {
+        ModelOptions options = on("tornado",
+                ModelOptions.defaults().withConfigOverride(TWO_LAYERS).withContextLength(1024).withChunks(8, 1 << 20));
+        try (Model model = Model.open(options); ModelRunner runner = model.runner(5, 1024)) {
+            List<Sequence> sequences = new ArrayList<>();
+            for (int s = 0; s < 5; s++) {
+                sequences.add(runner.start());
+                runner.fill(sequences.get(s), 1000, 100L * s);
+            }
+            Map<Integer, float[]> logits = new TreeMap<>();
+            int vocabulary = model.config().vocabulary();
+            runner.run(sequences, new int[][] {{7}, {7}, {7}, {7}, {7}}, ModelRunner.Wanted.LAST,
+                    (sequence, position, values, at) ->
+                            logits.put(sequence, Arrays.copyOfRange(values, at, at + vocabulary)));
+            assertEquals(5, logits.values().stream().map(Arrays::toString).distinct().count());
+        }
+    }
+
     @Test
     void whatItCannotDo() {
         ModelOptions options = ModelOptions.defaults().withConfigOverride(TWO_LAYERS);
