@@ -51,7 +51,7 @@ public final class SelectionTable {
         JsonNode results = experiment.get("results");
         StringBuilder page = new StringBuilder("# Selection policies\n\n").append(Environment.describe());
         page.append("\nMade by `benchmarks/run-selection`: ").append(experiment.get("setup").get("model").textValue())
-                .append(" on ").append(results.get(0).get("text").textValue()).append(", windows of ")
+                .append(" on ").append(Path.of(results.get(0).get("text").textValue()).getFileName()).append(", windows of ")
                 .append(results.get(0).get("context")).append(" tokens, ").append(results.get(0).get("tokens"))
                 .append(" tokens scored. Recall and attention mass are means over layers and every ")
                 .append(experiment.get("setup").get("sweep").get("probe_every")).append("th token.\n\n");

@@ -32,7 +32,7 @@ import java.util.stream.DoubleStream;
  * measured are gaps.
  */
 final class Charts {
-    private static final int WIDTH = 760;
+    private static final int WIDTH = 960;
     private static final int HEIGHT = 460;
     private static final Color[] COLOURS = new XChartSeriesColors().getSeriesColors();
     /** What is still close to the best perplexity. */
@@ -166,8 +166,8 @@ final class Charts {
                 .map(policy -> COLOURS[policies.indexOf(policy) % COLOURS.length])
                 .toArray(Color[]::new));
         chart.getStyler().setChartBackgroundColor(Color.WHITE);
-        chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
-        chart.getStyler().setLegendLayout(Styler.LegendLayout.Horizontal);
+        chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideE);
+        chart.getStyler().setLegendLayout(Styler.LegendLayout.Vertical);
         try (ByteArrayOutputStream png = new ByteArrayOutputStream()) {
             BitmapEncoder.saveBitmap(chart, png, BitmapEncoder.BitmapFormat.PNG);
             return new Picture(file, title, png.toByteArray());
