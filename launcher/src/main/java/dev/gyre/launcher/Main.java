@@ -21,6 +21,7 @@ public final class Main {
 
     /** Runs a command, the engine's or that of another program with the same manners, and exits with its code. */
     public static void start(Object command, String[] args) {
+        System.getProperties().putIfAbsent("java.awt.headless", "true"); // charts are drawn into files
         // a terminal shows its own charset; programs that read the answer expect UTF-8 whatever the locale
         Console console = System.console();
         boolean terminal = console != null && console.isTerminal();

@@ -57,7 +57,7 @@ class ArchitectureTest {
     @ValueSource(strings = {
         "dev.gyre.attention", "dev.gyre.attention.backend", "dev.gyre.attention.cache", "dev.gyre.attention.numeric",
         "dev.gyre.attention.hisparse", "dev.gyre.attention.policy", "dev.gyre.attention.reference",
-        "dev.gyre.launcher", "dev.gyre.launcher.server", "dev.gyre.model",
+        "dev.gyre.launcher", "dev.gyre.launcher.experiment", "dev.gyre.launcher.server", "dev.gyre.model",
         "dev.gyre.model.arch", "dev.gyre.model.chat", "dev.gyre.model.engine",
         "dev.gyre.model.checkpoint", "dev.gyre.model.config", "dev.gyre.model.generate", "dev.gyre.model.layers",
         "dev.gyre.model.ops", "dev.gyre.model.ops.cpu", "dev.gyre.model.research", "dev.gyre.model.tokenizer",
@@ -176,6 +176,11 @@ class ArchitectureTest {
                 .should()
                 .dependOnClassesThat(resideInAPackage(MODEL + "research.."))
                 .check(GYRE);
+    }
+
+    @Test
+    void theExperimentKnowsNoCommands() {
+        usesOnly("dev.gyre.launcher.experiment..", "dev.gyre.model..", "dev.gyre.attention..");
     }
 
     @Test

@@ -164,6 +164,52 @@ class MistakesTest {
         check(2, "--context", Outcome.of("perplexity", "--text-file", empty.toString(), "--context", "1"));
     }
 
+    /** Of an experiment; that it writes nothing then, {@code ExperimentTest} shows. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "--policies dense | --out",
+        "--out x | --policies is missing",
+        "--out x --policies dense --topk 8 --contexts 64 | --text-file is missing",
+        "--out x --policies dense --topk 8,x --contexts 64 --text-file F | 'x'",
+        "--out x --policies dense --topk 0 --contexts 64 --text-file F | topk",
+        "--out x --policies dense --topk 8 --contexts 1 --text-file F | contexts",
+        "--out x --policies dense --topk 8 --contexts 64 --text-file F --probe-every -1 | probe_every",
+        "--out x --policies dense,bogus --topk 8 --contexts 64 --text-file F | bogus is not known",
+        "--out x --policies hisa:block=64,block=64 --topk 8 --contexts 64 --text-file F | twice",
+        "--out x --policies indexer, --topk 8 --contexts 64 --text-file F | is not known",
+        "--out x --policies indexer --topk 64 --contexts 64 --text-file F | nothing to select",
+        "--out x --sweep F --topk 8 | --sweep",
+        "--out x --policies dense --topk 8 --contexts 64 --text-file F --index-topk 8 | --index-topk",
+        "--out x --policies dense --topk 8 --contexts 64 --text-file F --selection-policy dense | --selection-policy",
+        "--out x --policies indexer --topk 8 --contexts 64 --text-file F --attention-backend dense | dense",
+    })
+    void experiments(String args, String named) throws IOException {
+        Path text = Files.writeString(folder.resolve("text.txt"), "The people. ".repeat(40));
+        usage(named, "experiment " + args.replace("--out x", "--out " + folder.resolve("x")).replace(" F", " " + text));
+        assertFalse(Files.exists(folder.resolve("x")));
+    }
+
+    @Test
+    void filesOfExperiments() throws IOException {
+        String none = folder.resolve("none").toString();
+        String text = Files.writeString(folder.resolve("text.txt"), "The people. ".repeat(40)).toString();
+        String[] dense = {"experiment", "--policies", "dense", "--topk", "8", "--contexts", "64", "--text-file"};
+        failure(none, Outcome.join(dense, none, "--out", folder.resolve("x").toString()));
+        failure("no sweep", "experiment", "--sweep", none, "--out", folder.resolve("x").toString());
+        failure("not valid JSON", "experiment", "--sweep", text, "--out", folder.resolve("x").toString());
+        failure("holds no experiment", Outcome.join(dense, text, "--out", folder.toString()));
+        failure("cannot write", Outcome.join(dense, text, "--out", text));
+        failure("no indexer", Outcome.join(
+                dense, text, "--out", folder.resolve("x").toString(), "--model", denseModel().toString()));
+    }
+
+    /** The dense golden model, which has no tokenizer, with the embedded model's. */
+    private Path denseModel() throws IOException {
+        Path model = copy("v3-dense-attention");
+        Files.copy(Outcome.root().resolve("models/tiny-v32/tokenizer.json"), model.resolve("tokenizer.json"));
+        return model;
+    }
+
     @Test
     void noTokenizer() {
         String model = Outcome.golden("v32-sharded").toString();
@@ -172,6 +218,8 @@ class MistakesTest {
         failure("tokenizer.json", "detokenize", "5", "--model", model);
         failure("tokenizer.json", "chat", "--model", model);
         failure("tokenizer.json", "perplexity", "--text-file", "any.txt", "--model", model);
+        failure("tokenizer.json", "experiment", "--policies", "dense", "--topk", "8", "--contexts", "64", "--text-file",
+                Outcome.root().resolve("README.md").toString(), "--out", "x", "--model", model);
     }
 
     @Test
@@ -225,8 +273,12 @@ class MistakesTest {
     }
 
     private Path copy() throws IOException {
+        return copy("v32-sharded");
+    }
+
+    private Path copy(String golden) throws IOException {
         Path model = Files.createDirectory(folder.resolve("model"));
-        try (Stream<Path> files = Files.list(Outcome.golden("v32-sharded"))) {
+        try (Stream<Path> files = Files.list(Outcome.golden(golden))) {
             for (Path file : files.toList()) {
                 Files.copy(file, model.resolve(file.getFileName()));
             }

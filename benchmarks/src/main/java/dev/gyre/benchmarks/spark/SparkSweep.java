@@ -59,24 +59,31 @@ public final class SparkSweep implements Runnable {
     public void run() {
         String folder = model.path() == null ? null : model.path().toAbsolutePath().toString();
         Experiment experiment = sweep.open(CellTask.options(folder, threads));
-        List<Integer> missing = experiment.missing();
-        if (!missing.isEmpty()) {
-            try (JavaSparkContext spark = new JavaSparkContext(conf());
-                    Progress progress = sweep.progress(experiment)) {
-                progress.reach(experiment.done());
-                List<CellTask> tasks = missing.stream().map(number -> task(experiment, number, folder)).toList();
-                run(spark.parallelize(tasks, tasks.size()), (index, answer) -> {
-                    experiment.keep(missing.get(index), result(answer));
-                    progress.reach(experiment.done());
-                });
-            }
+        if (!experiment.missing().isEmpty()) {
+            measure(experiment, folder);
         }
         sweep.finish(experiment);
+    }
+
+    private void measure(Experiment experiment, String folder) {
+        List<Integer> missing = experiment.missing();
+        List<CellTask> tasks = missing.stream().map(number -> task(experiment, number, folder)).toList();
+        try (JavaSparkContext spark = new JavaSparkContext(conf());
+                Progress progress = sweep.progress(experiment)) {
+            progress.reach(experiment.done());
+            run(spark.parallelize(tasks, tasks.size()), (index, answer) -> {
+                experiment.keep(missing.get(index), result(answer));
+                progress.reach(experiment.done());
+            });
+        } catch (Exception e) { // Spark's own are checked, and Scala does not declare them
+            throw failure(e);
+        }
     }
 
     private SparkConf conf() {
         SparkConf conf = new SparkConf()
                 .setAppName("gyre sweep")
+                .setJars(JavaSparkContext.jarOfClass(SparkSweep.class)) // what other machines load
                 .set("spark.task.cpus", Integer.toString(threads))
                 .setIfMissing("spark.master", "local[*]")
                 .setIfMissing("spark.ui.enabled", "false")
@@ -96,23 +103,25 @@ public final class SparkSweep implements Runnable {
 
     /** Runs the tasks, each a partition of its own; unlike with {@code collect}, an answer is here when its task ends. */
     private static void run(JavaRDD<CellTask> tasks, Sink sink) {
-        try {
-            tasks.context().runJob(
-                    tasks.rdd(),
-                    (Function1<Iterator<CellTask>, CellTask.Answer> & Serializable) partition -> partition.next().run(),
-                    (Function2<Object, CellTask.Answer, BoxedUnit>) (index, answer) -> {
-                        sink.accept((Integer) index, answer);
-                        return BoxedUnit.UNIT;
-                    },
-                    ClassTag$.MODULE$.apply(CellTask.Answer.class));
-        } catch (Exception e) { // Spark's is a checked one that no signature of Scala's names
-            for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-                if (cause instanceof EngineException failure) {
-                    throw failure;
-                }
+        tasks.context().runJob(
+                tasks.rdd(),
+                (Function1<Iterator<CellTask>, CellTask.Answer> & Serializable) partition -> partition.next().run(),
+                (Function2<Object, CellTask.Answer, BoxedUnit>) (index, answer) -> {
+                    sink.accept((Integer) index, answer);
+                    return BoxedUnit.UNIT;
+                },
+                ClassTag$.MODULE$.apply(CellTask.Answer.class));
+    }
+
+    /** Spark wraps what the sink throws. */
+    private static EngineException failure(Exception e) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (cause instanceof EngineException failure) {
+                return failure;
             }
-            throw new EngineException("the Spark job failed: " + e.getMessage().lines().findFirst().orElse("") + ".", e);
         }
+        String first = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+        return new EngineException("the Spark job failed: " + first.replaceAll("\\.$", "") + ".", e);
     }
 
     private static CellResult result(CellTask.Answer answer) {

@@ -7,19 +7,21 @@ import com.fasterxml.jackson.databind.DeserializationContext;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonDeserializer;
 import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.JsonSerializer;
 import com.fasterxml.jackson.databind.MapperFeature;
 import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializerProvider;
-import com.fasterxml.jackson.databind.exc.PropertyBindingException;
 import com.fasterxml.jackson.databind.exc.ValueInstantiationException;
+import com.fasterxml.jackson.databind.introspect.BeanPropertyDefinition;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.module.SimpleModule;
 import dev.gyre.attention.EngineException;
 
 import java.io.IOException;
-import java.util.stream.Collectors;
+import java.io.UncheckedIOException;
+import java.util.List;
 
 /** Sweeps and results as JSON: names in snake case, null for a number that is none, no field that is not known. */
 final class ExperimentJson {
@@ -78,30 +80,37 @@ final class ExperimentJson {
         }
     }
 
-    /** A file that a user wrote; {@code where} names it in messages. */
+    /** A file that a user wrote, an object; {@code where} names it in messages. */
     static <T> T read(byte[] json, Class<T> type, String where) {
         try {
-            T value = MAPPER.readValue(json, type);
-            if (value != null) {
-                return value;
+            JsonNode object = MAPPER.readTree(json);
+            if (!object.isObject()) {
+                throw new EngineException(where + " does not hold a JSON object.");
             }
+            List<String> known = MAPPER.getSerializationConfig().introspect(MAPPER.constructType(type)).findProperties()
+                    .stream()
+                    .map(BeanPropertyDefinition::getName)
+                    .toList();
+            object.fieldNames().forEachRemaining(field -> {
+                if (!known.contains(field)) { // before Jackson finds that the right one is missing
+                    throw new EngineException(where + " has a field '" + field + "' that is not known; use "
+                            + String.join(", ", known) + ".");
+                }
+            });
+            return MAPPER.treeToValue(object, type);
         } catch (ValueInstantiationException e) {
             if (e.getCause() instanceof EngineException mistake) {
                 throw EngineException.usage(where + ": " + mistake.getMessage());
             }
-            throw new EngineException(where + " cannot be read: " + e.getOriginalMessage() + ".", e);
-        } catch (PropertyBindingException e) {
-            throw new EngineException(where + " has a field '" + e.getPropertyName() + "' that is not known; use "
-                    + e.getKnownPropertyIds().stream().map(String::valueOf).collect(Collectors.joining(", ")) + ".", e);
+            throw new IllegalStateException(e); // a record's constructor throws nothing else
         } catch (JsonMappingException e) {
             String field = e.getPath().isEmpty() ? "" : " in " + e.getPath().getFirst().getFieldName();
             throw new EngineException(where + " holds something else than it should" + field + ".", e);
         } catch (JacksonException e) {
             throw new EngineException(where + " is not valid JSON: " + firstLine(e.getOriginalMessage()) + ".", e);
         } catch (IOException e) {
-            throw new EngineException(where + " cannot be read: " + e.getMessage() + ".", e);
+            throw new UncheckedIOException(e); // the bytes are here
         }
-        throw new EngineException(where + " does not hold a JSON object.");
     }
 
     private static String firstLine(String message) {

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -44,10 +45,17 @@ public final class ResultFolder {
             }
             Files.createDirectories(folder.resolve("cells"));
         } catch (IOException e) {
-            throw new EngineException("cannot write into " + folder + ": " + e + ".", e);
+            throw new EngineException("cannot write into " + folder + ": " + why(e) + ".", e);
         }
         results.write(SWEEP, expected.getBytes(StandardCharsets.UTF_8));
         return results;
+    }
+
+    /** The reason without the path; where the JDK gives none, its class says it: AccessDenied. */
+    private static String why(IOException e) {
+        return e instanceof FileSystemException file && file.getReason() != null
+                ? file.getReason()
+                : e.getClass().getSimpleName().replace("Exception", "");
     }
 
     private static boolean isEmpty(Path folder) throws IOException {
@@ -102,7 +110,7 @@ public final class ResultFolder {
         } catch (JacksonException e) {
             return Optional.empty(); // a disk's fault, not ours: it is measured again
         } catch (IOException e) {
-            throw new EngineException("cannot read " + file + ": " + e + ".", e);
+            throw new EngineException("cannot read " + file + ": " + why(e) + ".", e);
         }
     }
 
@@ -126,7 +134,7 @@ public final class ResultFolder {
             }
             Files.move(unfinished, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
-            throw new EngineException("cannot write " + file + ": " + e + ".", e);
+            throw new EngineException("cannot write " + file + ": " + why(e) + ".", e);
         }
     }
 

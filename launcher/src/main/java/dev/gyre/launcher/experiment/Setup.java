@@ -17,7 +17,7 @@ import java.util.TreeMap;
  * and buffers are not among them, since they change no result.
  *
  * @param digests SHA-256 of the tokens of each text
- * @param model where it came from
+ * @param model where it came from, the same from whatever folder one starts
  * @param parameters of the model
  * @param configOverride null for none
  * @param implementations by phase
@@ -39,7 +39,9 @@ record Setup(
         return new Setup(
                 sweep,
                 texts.stream().map(Setup::digest).toList(),
-                model.where(),
+                model.options().model() == null
+                        ? model.where()
+                        : model.options().model().toAbsolutePath().normalize().toString(),
                 model.parameters(),
                 model.cacheDtype().label(),
                 model.options().configOverride(),

@@ -5,6 +5,7 @@ import dev.gyre.attention.policy.SelectionPolicies;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -59,8 +60,12 @@ public record Sweep(
             throw new EngineException("cannot read the sweep " + file + ": " + e + ".", e);
         }
         Sweep sweep = ExperimentJson.read(json, Sweep.class, file.toString());
-        List<String> texts = sweep.texts.stream().map(text -> file.resolveSibling(text).toString()).toList();
-        return new Sweep(sweep.policies, sweep.topk, sweep.contexts, texts, sweep.seeds, sweep.probeEvery);
+        try {
+            List<String> texts = sweep.texts.stream().map(text -> file.resolveSibling(text).toString()).toList();
+            return new Sweep(sweep.policies, sweep.topk, sweep.contexts, texts, sweep.seeds, sweep.probeEvery);
+        } catch (InvalidPathException e) {
+            throw new EngineException(file + " names a text that no file can be: " + e.getMessage() + ".", e);
+        }
     }
 
     private static <T> List<T> distinct(String field, List<T> values) {
@@ -88,7 +93,7 @@ public record Sweep(
         for (String spec : specs) {
             String policy = SelectionPolicies.complete(spec);
             if (SEED.matcher(policy).find() && !SEED.matcher(spec).find()) {
-                seeds.forEach(seed -> policies.add(withSeed(policy, seed)));
+                seeds.forEach(seed -> policies.add(SelectionPolicies.complete(withSeed(policy, seed))));
             } else {
                 policies.add(policy);
             }

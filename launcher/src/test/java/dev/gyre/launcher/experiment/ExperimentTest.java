@@ -1,0 +1,196 @@
+package dev.gyre.launcher.experiment;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.gyre.attention.EngineException;
+import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.model.Model;
+import dev.gyre.model.ModelOptions;
+import dev.gyre.model.generate.Perplexity;
+import dev.gyre.model.research.LayerStats;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+
+/** Experiments on the embedded model: what is measured, and that one that was cut off goes on. */
+class ExperimentTest {
+    private static final String TEXT = "The people of the United States, and of the several States. ".repeat(12);
+    private static final Sweep SWEEP = new Sweep(
+            List.of("dense", "indexer", "random"), List.of(8, 24), List.of(64), List.of("text"), List.of(1, 2), 3);
+
+    @TempDir
+    private Path temporary;
+
+    private Experiment open(Sweep sweep, String text, ModelOptions options) {
+        return Experiment.open(sweep, List.of(text), options, temporary.resolve("out"));
+    }
+
+    private Experiment open() {
+        return open(SWEEP, TEXT, ModelOptions.defaults().withThreads(1));
+    }
+
+    /** Everything but threads and time, as text: NaN equals NaN. */
+    private static List<String> figures(Experiment experiment) {
+        return experiment.report(Map.of()).results().stream()
+                .map(result -> new CellResult(result.cell(), result.tokens(), result.nll(), result.layers(),
+                        result.cost(), result.ran(), 0, 0).json())
+                .toList();
+    }
+
+    /** Runs until a cell begins that is not to be, as if the machine stopped there. */
+    private static void runUntil(Experiment experiment, int done) {
+        class Stopped extends RuntimeException {
+            private static final long serialVersionUID = 1L;
+        }
+        assertThrows(Stopped.class, () -> experiment.run((reached, what) -> {
+            if (reached == done) {
+                throw new Stopped();
+            }
+        }));
+    }
+
+    @Test
+    void figuresAreThoseOfTheModel() {
+        Experiment experiment = open();
+        experiment.run((done, what) -> {});
+        List<CellResult> results = experiment.report(Map.of()).results();
+        assertEquals(SWEEP.cells(), results.stream().map(CellResult::cell).toList());
+        CellResult dense = results.get(0);
+        CellResult indexer = results.get(1);
+        CellResult random = results.get(3);
+        for (CellResult result : List.of(dense, indexer, random)) {
+            ModelOptions options = ModelOptions.defaults().withSelectionPolicy(result.cell().policy())
+                    .withIndexTopk(result.cell().topk());
+            try (Model model = Model.open(options)) {
+                int[] tokens = model.tokenizer().encodeWithBos(TEXT);
+                Perplexity expected = Perplexity.measure(model, tokens, 64, done -> {});
+                assertEquals(expected.nll(), result.nll());
+                assertEquals(expected.tokens(), result.tokens());
+                assertEquals(tokens.length, result.ran());
+                double operations = model.selectionPolicy().cost(64).operations() * model.config().layers();
+                assertEquals(operations, result.cost().operations());
+            }
+            assertTrue(result.seconds() > 0 && result.micros() > 0);
+            assertEquals(4, result.layers().size());
+        }
+        assertEquals(1, dense.recall());
+        assertEquals(1, dense.mass(), 1e-5);
+        assertEquals(1, indexer.recall());
+        assertTrue(indexer.mass() < 1 && indexer.mass() > random.mass(), indexer + " " + random);
+        assertTrue(random.recall() < 0.9, random.toString());
+        assertTrue(results.get(5).nll() != random.nll()); // another seed
+        double mean = random.layers().stream().mapToDouble(LayerStats::mass).sum() / 4;
+        assertEquals(mean, random.mass(), 1e-12);
+    }
+
+    @Test
+    void theSameAgainAndOnMoreThreads() {
+        Experiment one = open();
+        one.run((done, what) -> {});
+        Experiment two = Experiment.open(
+                SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(3), temporary.resolve("other"));
+        two.run((done, what) -> {});
+        assertEquals(figures(one), figures(two));
+    }
+
+    @Test
+    void withoutTheProbe() {
+        Sweep sweep = new Sweep(List.of("indexer"), List.of(8), List.of(64), List.of("text"), null, 0);
+        Experiment experiment = open(sweep, TEXT, ModelOptions.defaults());
+        experiment.run((done, what) -> {});
+        CellResult result = experiment.report(Map.of()).results().getFirst();
+        assertEquals(List.of(), result.layers());
+        assertTrue(Double.isNaN(result.recall()) && Double.isNaN(result.mass()));
+    }
+
+    /** Cut off twice, it measures each cell once and finds what it would have found. */
+    @Test
+    void goesOnAfterACrash() {
+        Experiment whole = Experiment.open(
+                SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(1), temporary.resolve("whole"));
+        whole.run((done, what) -> {});
+        runUntil(open(), 2);
+        assertEquals(List.of(2, 3, 4, 5, 6), open().missing());
+        runUntil(open(), 5);
+        Experiment last = open();
+        assertEquals(5, last.done());
+        List<String> begun = new ArrayList<>();
+        last.run((done, what) -> begun.add(done + " " + what.replaceAll(", \\d+%$", "")));
+        assertEquals(
+                List.of("5 random:seed=2, k = 8, 64 tokens of text", "6 random:seed=2, k = 24, 64 tokens of text"),
+                begun.stream().distinct().toList());
+        assertEquals(figures(whole), figures(last));
+        assertEquals(List.of(), open().missing());
+    }
+
+    /** A file that a disk cut off, one of another cell, and what a crash left of one that was being written. */
+    @Test
+    void damagedCellsAreMeasuredAgain() throws IOException {
+        Experiment experiment = open();
+        experiment.run((done, what) -> {});
+        Path cells = temporary.resolve("out/cells");
+        String first = Files.readString(cells.resolve("00000.json"));
+        Files.writeString(cells.resolve("00000.json"), first.substring(0, first.length() / 2));
+        Files.writeString(cells.resolve("00002.json"), first);
+        Files.writeString(cells.resolve("00003.json"), "");
+        Files.move(cells.resolve("00004.json"), cells.resolve("00004.json.tmp"));
+        Experiment again = open();
+        assertEquals(List.of(0, 2, 3, 4), again.missing());
+        again.run((done, what) -> {});
+        assertEquals(figures(experiment), figures(again));
+        try (Stream<Path> files = Files.list(cells)) {
+            assertEquals(SWEEP.cells().size(), files.count());
+        }
+    }
+
+    private void refused(String named, Sweep sweep, String text, ModelOptions options) {
+        EngineException e = assertThrows(EngineException.class, () -> open(sweep, text, options));
+        assertTrue(e.getMessage().contains(named), e.getMessage());
+    }
+
+    @Test
+    void anotherExperimentInTheFolder() throws IOException {
+        ModelOptions options = ModelOptions.defaults();
+        open();
+        refused("contexts was [64] and is [32]",
+                new Sweep(SWEEP.policies(), SWEEP.topk(), List.of(32), SWEEP.texts(), SWEEP.seeds(), 3), TEXT, options);
+        refused("probe_every was 3 and is 4",
+                new Sweep(SWEEP.policies(), SWEEP.topk(), SWEEP.contexts(), SWEEP.texts(), SWEEP.seeds(), 4), TEXT,
+                options);
+        refused("digests was", SWEEP, TEXT + "More.", options);
+        refused("kv_cache_dtype was \"f32\"", SWEEP, TEXT, options.withCacheDtype(CacheDtype.BF16));
+        refused("config_override was null", SWEEP, TEXT, options.withConfigOverride("{\"rms_norm_eps\":1e-5}"));
+        Path sweep = temporary.resolve("out/sweep.json");
+        Files.writeString(sweep, "{");
+        refused("sweep.json is not an experiment's", SWEEP, TEXT, options);
+        Files.delete(sweep);
+        refused("is not empty and holds no experiment", SWEEP, TEXT, options);
+    }
+
+    /** Nothing is computed and nothing is written. */
+    @Test
+    void whatCannotBeIsSaidBefore() {
+        ModelOptions options = ModelOptions.defaults();
+        refused("fewer than the context of 4096",
+                new Sweep(List.of("dense", "indexer"), List.of(8), List.of(64, 4096), List.of("text"), null, null),
+                TEXT, options);
+        refused("beyond the model's 32",
+                SWEEP, TEXT, options.withContextLength(32));
+        refused("sink must be below",
+                new Sweep(List.of("dense", "recent:sink=8"), List.of(8), List.of(64), List.of("text"), null, null),
+                TEXT, options);
+        refused("--index-topk", SWEEP, TEXT, options.withIndexTopk(8));
+        refused("--selection-policy", SWEEP, TEXT, options.withSelectionPolicy("dense"));
+        assertFalse(Files.exists(temporary.resolve("out")));
+    }
+}
