@@ -6,8 +6,11 @@ import dev.gyre.model.ModelOptions;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -32,7 +35,12 @@ public final class Experiment {
         for (int i = 0; i < tokens.size(); i++) {
             texts.put(setup.sweep().texts().get(i), tokens.get(i));
         }
-        cells.forEach(cell -> runner.check(cell, tokens(cell)));
+        Set<String> checked = new HashSet<>();
+        for (Cell cell : cells) {
+            if (checked.add(cell.policy() + " " + cell.topk())) { // text and context do not matter to a policy
+                runner.check(cell);
+            }
+        }
         this.folder = ResultFolder.open(folder, setup);
         for (int i = 0; i < cells.size(); i++) {
             results.add(this.folder.find(i, cells.get(i)).orElse(null));
@@ -60,10 +68,31 @@ public final class Experiment {
             throw EngineException.usage("--selection-policy and --index-topk are a sweep's to say; "
                     + "use --policies and --topk.");
         }
+        Setup setup;
+        List<int[]> tokens;
         try (Model model = Model.open(options)) {
-            List<int[]> tokens = contents.stream().map(model.tokenizer()::encodeWithBos).toList();
-            return new Experiment(
-                    Setup.of(sweep, tokens, model), tokens, new CellRunner(options, sweep.probeEvery()), folder);
+            tokens = contents.stream().map(model.tokenizer()::encodeWithBos).toList();
+            check(sweep, tokens, model);
+            setup = Setup.of(sweep, tokens, model);
+        }
+        return new Experiment(setup, tokens, new CellRunner(options, sweep.probeEvery()), folder);
+    }
+
+    private static void check(Sweep sweep, List<int[]> tokens, Model model) {
+        if (!model.config().isSparse()) {
+            throw new EngineException(
+                    model.where() + " has no indexer, so there is nothing to select; an experiment needs one.");
+        }
+        int longest = Collections.max(sweep.contexts());
+        if (longest > model.contextLength()) {
+            throw new EngineException("a context of " + longest + " tokens is beyond the model's "
+                    + model.contextLength() + "; give smaller contexts.");
+        }
+        for (int i = 0; i < tokens.size(); i++) {
+            if (longest > tokens.get(i).length) {
+                throw new EngineException(sweep.texts().get(i) + " has " + tokens.get(i).length
+                        + " tokens, fewer than the context of " + longest + "; give a longer text or smaller contexts.");
+            }
         }
     }
 

@@ -184,8 +184,7 @@ class ExperimentTest {
         refused("fewer than the context of 4096",
                 new Sweep(List.of("dense", "indexer"), List.of(8), List.of(64, 4096), List.of("text"), null, null),
                 TEXT, options);
-        refused("beyond the model's 32",
-                SWEEP, TEXT, options.withContextLength(32));
+        refused("beyond the model's 32", SWEEP, TEXT, options.withContextLength(32));
         refused("sink must be below",
                 new Sweep(List.of("dense", "recent:sink=8"), List.of(8), List.of(64), List.of("text"), null, null),
                 TEXT, options);
