@@ -26,8 +26,8 @@ import java.util.List;
 
 /**
  * {@code engine experiment} as a job of Apache Spark: a task measures one cell, and what it measured is kept by the
- * driver when it comes, in the same folder and with the same figures as on one machine, so that either goes on with what
- * the other began. Tasks run side by side, so times are comparable only with each other.
+ * driver when it comes, in the same folder and with the same figures as on one machine, so that either goes on with
+ * what the other began. Tasks run side by side, so times are comparable only with each other.
  */
 @Command(
         name = "run-sweep",
@@ -101,7 +101,7 @@ public final class SparkSweep implements Runnable {
         void accept(int index, CellTask.Answer answer);
     }
 
-    /** Runs the tasks, each a partition of its own; unlike with {@code collect}, an answer is here when its task ends. */
+    /** Runs the tasks, each a partition of its own; unlike with {@code collect}, an answer is here as its task ends. */
     private static void run(JavaRDD<CellTask> tasks, Sink sink) {
         tasks.context().runJob(
                 tasks.rdd(),

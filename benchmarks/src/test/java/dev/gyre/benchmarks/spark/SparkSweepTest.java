@@ -1,11 +1,14 @@
 package dev.gyre.benchmarks.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.gyre.launcher.Main;
+import dev.gyre.launcher.experiment.Cell;
 import dev.gyre.launcher.experiment.Experiment;
 import dev.gyre.launcher.experiment.Sweep;
 import dev.gyre.model.ModelOptions;
@@ -38,8 +41,8 @@ class SparkSweepTest {
                 folder.resolve("text.txt"), "The people of the United States, and of the several States. ".repeat(12));
     }
 
-    /** The standard output of {@code run-sweep}, which must succeed. */
-    private String spark(Path out, String... more) {
+    /** What {@code run-sweep} writes on stdout, or on stderr where another exit code than 0 is expected. */
+    private String spark(int code, Path out, String... more) {
         StringWriter stdout = new StringWriter();
         StringWriter stderr = new StringWriter();
         String[] args = Stream.concat(
@@ -47,10 +50,9 @@ class SparkSweepTest {
                                 "--probe-every", "3", "--text-file", text.toString(), "--out", out.toString()),
                         Stream.of(more))
                 .toArray(String[]::new);
-        int code = dev.gyre.launcher.Main.run(
-                new SparkSweep(), args, Map.of(), new PrintWriter(stdout), new PrintWriter(stderr));
-        assertEquals(0, code, stderr.toString());
-        return stdout.toString();
+        int ended = Main.run(new SparkSweep(), args, Map.of(), new PrintWriter(stdout), new PrintWriter(stderr));
+        assertEquals(code, ended, stderr.toString());
+        return code == 0 ? stdout.toString() : stderr.toString();
     }
 
     private Experiment local(Path out) {
@@ -79,7 +81,7 @@ class SparkSweepTest {
     @Test
     void sameFiguresAsOnOneMachine() throws IOException {
         Path there = folder.resolve("spark");
-        spark(there, "--master", "local[2]");
+        spark(0, there, "--master", "local[2]");
         Path here = folder.resolve("local");
         Experiment experiment = local(here);
         experiment.run((done, what) -> {});
@@ -100,11 +102,34 @@ class SparkSweepTest {
         }
         Path kept = out.resolve("cells/00001.json");
         FileTime before = Files.getLastModifiedTime(kept);
-        String printed = spark(out, "--master", "local[2]", "--json");
+        String printed = spark(0, out, "--master", "local[2]", "--json");
         JsonNode results = new ObjectMapper().readTree(printed).get("results");
         assertEquals(
                 List.of(1, 2, 2, 1, 1, 2),
                 results.valueStream().map(result -> result.get("threads").intValue()).toList());
         assertEquals(before, Files.getLastModifiedTime(kept));
+    }
+
+    /** What Spark says against its settings is one sentence; what was measured before stays. */
+    @Test
+    void mistakes() {
+        Path out = folder.resolve("out");
+        String err = spark(1, out, "--master", "nonsense");
+        assertTrue(err.startsWith("engine: the Spark job failed: Could not parse Master URL") && err.endsWith(".\n"), err);
+        assertEquals(1, err.lines().count(), err);
+        assertTrue(spark(1, out, "--master", "local[1]", "--threads", "2").contains("cpus per task"));
+        assertTrue(spark(2, out, "--threads", "0").contains("--threads"));
+        assertTrue(spark(2, folder.resolve("other"), "--frob").contains("--frob"));
+    }
+
+    /** A task that fails tells the driver what an experiment on one machine would say. */
+    @Test
+    void aTaskThatFails() {
+        Experiment experiment = local(folder.resolve("out"));
+        Cell cell = experiment.cells().getFirst();
+        CellTask.Answer answer = new CellTask(cell, experiment.tokens(cell), 3, "/nowhere", 1).run();
+        assertNull(answer.result());
+        assertTrue(answer.failure().startsWith("indexer, k = 8, 64 tokens of "), answer.failure());
+        assertTrue(answer.failure().contains("/nowhere"), answer.failure());
     }
 }

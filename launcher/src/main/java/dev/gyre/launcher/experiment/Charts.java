@@ -100,8 +100,7 @@ final class Charts {
     }
 
     /** Against k, which {@code dense} does not have: it is level. */
-    private Picture byTopk(
-            List<CellResult> here, String file, String title, ToDoubleFunction<CellResult> value) {
+    private Picture byTopk(List<CellResult> here, String file, String title, ToDoubleFunction<CellResult> value) {
         CategoryChart chart = new CategoryChartBuilder().width(WIDTH).height(HEIGHT).xAxisTitle("k").build();
         chart.getStyler().setDefaultSeriesRenderStyle(CategorySeries.CategorySeriesRenderStyle.Line);
         chart.getStyler().setOverlapped(true); // all lines' points above their k
@@ -165,7 +164,6 @@ final class Charts {
         chart.getStyler().setSeriesColors(chart.getSeriesMap().keySet().stream()
                 .map(policy -> COLOURS[policies.indexOf(policy) % COLOURS.length])
                 .toArray(Color[]::new));
-        chart.getStyler().setChartBackgroundColor(Color.WHITE);
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideE);
         chart.getStyler().setLegendLayout(Styler.LegendLayout.Vertical);
         try (ByteArrayOutputStream png = new ByteArrayOutputStream()) {

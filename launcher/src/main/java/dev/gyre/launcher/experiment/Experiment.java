@@ -90,8 +90,8 @@ public final class Experiment {
         }
         for (int i = 0; i < tokens.size(); i++) {
             if (longest > tokens.get(i).length) {
-                throw new EngineException(sweep.texts().get(i) + " has " + tokens.get(i).length
-                        + " tokens, fewer than the context of " + longest + "; give a longer text or smaller contexts.");
+                throw new EngineException(sweep.texts().get(i) + " has " + tokens.get(i).length + " tokens, fewer than the "
+                        + "context of " + longest + "; give a longer text or smaller contexts.");
             }
         }
     }

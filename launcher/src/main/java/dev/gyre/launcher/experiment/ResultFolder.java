@@ -20,8 +20,8 @@ import java.util.stream.Stream;
 
 /**
  * The folder of an experiment: {@code sweep.json} says which, {@code cells/} has a file for each cell that was
- * measured, and the report comes beside them. Every file is whole or not there, whenever the program ends: it is written
- * under another name, forced to the disk, and renamed.
+ * measured, and the report comes beside them. Every file is whole or not there, whenever the program ends: it is
+ * written under another name, forced to the disk, and renamed.
  */
 public final class ResultFolder {
     private static final String SWEEP = "sweep.json";

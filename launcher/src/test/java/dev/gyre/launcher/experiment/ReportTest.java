@@ -57,13 +57,14 @@ class ReportTest {
         List<String> lines = Files.readAllLines(out.path().resolve("results.csv"));
         assertEquals(1 + 2 * (1 + 3 * 2), lines.size());
         assertEquals("policy,topk,context,text,tokens,nll,perplexity,recall,mass,select_operations,select_bytes,"
-                + "attend_operations,attend_bytes,threads,seconds,microseconds_per_token,recall_0,mass_0,recall_1,mass_1",
+                + "attend_operations,attend_bytes,threads,seconds,microseconds_per_token,"
+                + "recall_0,mass_0,recall_1,mass_1",
                 lines.get(0));
         assertEquals("dense,0,64,\"a,\"\"b\"\".txt\",100,300.0," + Math.exp(3) + ",0.75,0.375,1000000.0,2000000.0,"
                 + "3000000.0,4000000.0,2,0.5,2500.0,0.75,0.5,,0.25", lines.get(1));
         assertTrue(lines.get(2).startsWith("\"hisa:block=128,blocks=64\",8,64,"), lines.get(2));
-        assertTrue(lines.get(4).startsWith("random:seed=1,8,64,\"a,\"\"b\"\".txt\",100,600.0," + Math.exp(6) + ",,,0.0"),
-                lines.get(4));
+        String random = lines.get(4);
+        assertTrue(random.startsWith("random:seed=1,8,64,\"a,\"\"b\"\".txt\",100,600.0," + Math.exp(6) + ",,,0.0"), random);
     }
 
     @Test
