@@ -80,8 +80,8 @@ final class Choice {
 
     private static EngineException absent(String device, List<Device> known) {
         return EngineException.usage(known.isEmpty()
-                ? "--device " + device + " needs an implementation that runs on devices; 'engine devices' says which are "
-                        + "here, and what others need."
+                ? "--device " + device + " needs an implementation that runs on devices; use for example "
+                        + "--dsa-decode-backend tornado, and see 'engine devices'."
                 : "--device " + device + " is not there; use one of "
                         + String.join(", ", known.stream().map(Device::id).toList())
                         + ", which 'engine devices' describes.");
