@@ -1,6 +1,7 @@
 package dev.gyre.launcher.server;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -123,6 +124,14 @@ final class TestServer implements AutoCloseable {
             Thread.sleep(1);
         }
         assertEquals(1, engine.stats().running());
+    }
+
+    /** Waits until the access log has this text: a request's line is written after its answer has been sent. */
+    void awaitLog(String text) throws InterruptedException {
+        for (int i = 0; i < 1000 && !log.toString().contains(text); i++) {
+            Thread.sleep(10);
+        }
+        assertTrue(log.toString().contains(text), log::toString);
     }
 
     /** Waits until nothing runs; no page may then be held. */
