@@ -8,6 +8,16 @@ public final class TornadoDevices {
 
     /** The one that {@code auto} takes. */
     public static TornadoDevice preferred() {
-        return Devices.pick(null);
+        return pick(null);
+    }
+
+    /** The one that {@code --device} means. */
+    public static TornadoDevice pick(String wanted) {
+        return Devices.pick(wanted);
+    }
+
+    /** Threads of a block that selects there. */
+    public static int topkThreads(TornadoDevice device) {
+        return TornadoTopK.threads(device);
     }
 }

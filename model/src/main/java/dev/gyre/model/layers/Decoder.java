@@ -62,6 +62,7 @@ public final class Decoder {
         ops.embed(step, embedding, work.stream);
         step.observer().hidden(0, rows, work.stream, ops);
         for (int layer = 0; layer < layers.size(); layer++) {
+            ops.layer(layer, work.stream);
             layers.get(layer).forward(ops, step, work);
             step.observer().hidden(layer + 1, rows, work.stream, ops);
         }

@@ -54,6 +54,14 @@ public interface Ops extends AutoCloseable {
     /** {@code out[r] = table[token of r]}. */
     void embed(Step step, Weight table, Tensor out);
 
+    /**
+     * What follows, until the next layer or {@link #gather}, is the work of a layer. A model says so of each, in order; where
+     * operations are recorded, graphs may be cut and devices changed here.
+     *
+     * @param stream {@code [rows, hidden]}: all that the layer takes from those before it, and leaves to those behind it
+     */
+    default void layer(int layer, Tensor stream) {}
+
     /** {@code out[i] = x[rows[from + i]]} for i in [0, count). */
     void gather(Tensor x, int[] rows, int from, int count, Tensor out);
 

@@ -40,6 +40,7 @@ public final class DecoderOps implements Ops {
     static final int MOST_ROWS = 128;
 
     private final TornadoDevice device;
+    private final GraphCut.Limits limits;
     private final Selections selections;
     private final int topkThreads;
     private final int capacity;
@@ -63,7 +64,18 @@ public final class DecoderOps implements Ops {
      * @param topkThreads threads of a block that selects
      */
     public DecoderOps(TornadoDevice device, ModelConfig config, AttentionBackend attention, int rows, int topkThreads) {
+        this(device, config, attention, rows, topkThreads, GraphCut.Limits.TORNADO);
+    }
+
+    DecoderOps(
+            TornadoDevice device,
+            ModelConfig config,
+            AttentionBackend attention,
+            int rows,
+            int topkThreads,
+            GraphCut.Limits limits) {
         this.device = device;
+        this.limits = limits;
         this.topkThreads = topkThreads;
         selections = Selections.of(config, attention);
         capacity = Math.min(rows, MOST_ROWS);
@@ -169,12 +181,19 @@ public final class DecoderOps implements Ops {
     }
 
     private void start() {
-        recording = new Recording(device, weights);
+        recording = new Recording(device, weights, limits);
         recording.always(inputs.arrays());
         recording.always(pages.commands());
         attention = new AttentionCalls(recording, inputs, pages, selections, topkThreads, capacity, blocks, table);
         experts = new ExpertCalls(recording, inputs, weights, capacity, blocks, table);
-        attention.pages();
+    }
+
+    @Override
+    public void layer(int layer, Tensor stream) {
+        if (!recording.replays("layer")) {
+            recording.section();
+            attention.pages(layer);
+        }
     }
 
     @Override
@@ -186,6 +205,7 @@ public final class DecoderOps implements Ops {
         gathered = true;
         inputs.outputs(rows, from, count);
         if (!recording.replays("gather")) {
+            recording.section();
             DeviceTensor source = DeviceTensor.of(x);
             DeviceTensor target = DeviceTensor.of(out);
             int op = recording.shape(StepInputs.OUTPUTS, source.columns(), source.offset(), source.stride(),

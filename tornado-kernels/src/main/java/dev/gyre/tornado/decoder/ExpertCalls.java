@@ -54,11 +54,11 @@ final class ExpertCalls {
         IntArray counts = inputs.counts();
         int route = recording.shape(StepInputs.ROWS, moe.experts(), moe.groups(), moe.groupsPerToken(), moe.perToken(),
                 moe.normalize() ? 1 : 0, weights.vector(layer.bias()), weights.number(moe.scale()));
-        recording.call("route", Math.ceilDiv(capacity, ExpertKernels.BLOCK), ExpertKernels.BLOCK, 0,
+        recording.call("route", 4, Math.ceilDiv(capacity, ExpertKernels.BLOCK), ExpertKernels.BLOCK, 0,
                 call -> call.kernel(ExpertKernels::kRoute, counts, recording.shapes(), route, weights.floats(),
                         arrays.logits(), arrays.work(), arrays.taken(), arrays.chosen(), arrays.weights()));
         int group = recording.shape(StepInputs.ROWS, moe.experts(), moe.perToken());
-        recording.call("group", 1, ExpertKernels.BLOCK, 0, call -> call.kernel(ExpertKernels::kGroup, counts,
+        recording.call("group", 2, 1, ExpertKernels.BLOCK, 0, call -> call.kernel(ExpertKernels::kGroup, counts,
                 recording.shapes(), group,
                 arrays.chosen(), arrays.lists(), arrays.places()));
         mlp(layer.experts(), arrays.lists(), x, arrays.hidden(), arrays.down());

@@ -1,12 +1,11 @@
 package dev.gyre.tornado.decoder;
 
-import dev.gyre.attention.EngineException;
+import dev.gyre.tornado.decoder.GraphCut.Kernel;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.graph.DevicePlan;
 import dev.gyre.tornado.graph.KernelGraph;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
-import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -20,28 +19,42 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * The operations of a decoder's first step as kernels of one graph, which later steps run again. That they ask for the same
- * operations is checked by name.
+ * The operations of a decoder's first step as kernels of one graph, or of as few as there is {@linkplain GraphCut room} for
+ * them in, which later steps run again. That they ask for the same operations is checked by name.
  */
 final class Recording implements AutoCloseable {
-    private static final int MOST_KERNELS = 256;
-
     private final TornadoDevice device;
-    private final KernelGraph graph = new KernelGraph("decoder");
+    private final GraphCut.Limits limits;
     private final List<String> operations = new ArrayList<>();
-    private final List<Supplier<Call>> calls = new ArrayList<>();
+    private final List<Section> sections = new ArrayList<>(List.of(new Section()));
     private final WeightPool weights;
     private int[] shape = new int[256];
     private int shapeSize;
     private IntArray shapes;
-    private final Set<Object> sent = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Set<Object> always = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final List<Object> onDemand = new ArrayList<>();
+    private int kernels;
     private int next;
+    private GraphCut cut;
     private DevicePlan plan;
 
+    /** Kernels that stay in one graph; those {@code ahead} go to its beginning. */
+    private record Section(List<Supplier<Kernel>> ahead, List<Supplier<Kernel>> kernels) {
+        Section() {
+            this(new ArrayList<>(), new ArrayList<>());
+        }
+
+        GraphCut.Section made() {
+            return new GraphCut.Section(
+                    ahead.stream().map(Supplier::get).toList(), kernels.stream().map(Supplier::get).toList());
+        }
+    }
+
     /** @param weights makes its arrays when the recording is complete */
-    Recording(TornadoDevice device, WeightPool weights) {
+    Recording(TornadoDevice device, WeightPool weights, GraphCut.Limits limits) {
         this.device = device;
         this.weights = weights;
+        this.limits = limits;
     }
 
     /** Writes down what an operation is; returns where that will be in {@link #shapes()}. */
@@ -62,13 +75,17 @@ final class Recording implements AutoCloseable {
 
     /** Arrays that go to the device before every run. */
     void always(Object... arrays) {
-        graph.always(arrays);
-        Collections.addAll(sent, arrays);
+        Collections.addAll(always, arrays);
     }
 
     /** Arrays that come back when they are asked for. */
     void onDemand(Object... arrays) {
-        graph.onDemand(arrays);
+        Collections.addAll(onDemand, arrays);
+    }
+
+    /** Kernels from here on may be in another graph than those before. */
+    void section() {
+        sections.add(new Section());
     }
 
     /** Whether an operation is on record already; if not, its kernels are to be {@linkplain #call added}. */
@@ -100,61 +117,56 @@ final class Recording implements AutoCloseable {
      * once.
      */
     void call(String name, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
-        String id = name + calls.size();
-        calls.add(() -> kernel.apply(Call.of(id, blocks, threads, localBytes)));
+        call(name, 1, blocks, threads, localBytes, kernel);
     }
 
-    /** Runs the graph; the first time it is complete then. */
+    /** Adds a kernel that writes so many arrays. */
+    void call(
+            String name, int written, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
+        sections.getLast().kernels().add(kernel(name, written, blocks, threads, localBytes, kernel));
+    }
+
+    /** Adds a kernel at the beginning of the graph that the next ones will be in. */
+    void ahead(
+            String name, int written, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
+        sections.getLast().ahead().add(kernel(name, written, blocks, threads, localBytes, kernel));
+    }
+
+    private Supplier<Kernel> kernel(
+            String name, int written, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
+        String id = name + kernels++;
+        return () -> new Kernel(kernel.apply(Call.of(id, blocks, threads, localBytes)), written);
+    }
+
+    /** Runs all kernels; the first time the recording is complete then. */
     void run() {
-        if (plan != null) {
-            plan.run(0);
-            return;
+        if (plan == null) {
+            plan = complete();
         }
-        if (calls.size() > MOST_KERNELS) {
-            throw tooLarge(null);
-        }
-        plan = new DevicePlan(device, List.of(complete())).captured();
-        try {
-            plan.run(0);
-        } catch (TornadoInternalError e) {
-            if (String.valueOf(e.getMessage()).contains("resize")) { // of the nodes that a graph has room for
-                throw tooLarge(e);
-            }
-            throw e;
-        }
+        plan.runAll();
     }
 
-    private EngineException tooLarge(Throwable cause) {
-        return new EngineException("the model takes " + calls.size() + " kernels a step, and a graph of TornadoVM 5.2 has room "
-                + "for " + MOST_KERNELS + " at most and for few arrays; use --linear-backend vector, which leaves attention on "
-                + "the device.", cause);
-    }
-
-    /** The whole graph. */
-    private KernelGraph complete() {
+    private DevicePlan complete() {
         weights.build();
         shapes = DeviceArrays.ints(Math.max(1, shapeSize));
         DeviceArrays.copy(shape, 0, shapes, 0, shapeSize);
-        for (Supplier<Call> next : calls) {
-            Call call = next.get();
-            for (Object argument : call.arguments()) {
-                if (!(argument instanceof Integer) && sent.add(argument)) {
-                    graph.once(argument);
-                }
-            }
-            graph.then(call);
+        cut = new GraphCut(sections.stream().map(Section::made).toList(), always, shapes, limits);
+        List<KernelGraph> graphs = cut.graphs();
+        for (Object array : onDemand) {
+            graphs.get(cut.graphOf(array)).onDemand(array);
         }
-        return graph;
+        DevicePlan made = new DevicePlan(device, graphs);
+        return graphs.size() == 1 ? made.captured() : made;
     }
 
     /** Brings the first values of an array back. */
     void fetch(FloatArray array, int count) {
-        plan.fetch(array, count);
+        plan.in(cut.graphOf(array)).fetch(array, count);
     }
 
-    /** Brings arrays back. */
-    void fetch(Object... arrays) {
-        plan.fetch(arrays);
+    /** Brings an array back. */
+    void fetch(Object array) {
+        plan.in(cut.graphOf(array)).fetch(array);
     }
 
     @Override

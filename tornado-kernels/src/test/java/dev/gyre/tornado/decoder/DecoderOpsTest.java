@@ -25,10 +25,12 @@ import dev.gyre.model.ops.Tensor;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -158,6 +160,29 @@ class DecoderOpsTest {
         Said found = run(on("tornado", options), texts, 20, 4);
         compare(expected, found, 1e-3f);
         sameSelections(expected, found);
+    }
+
+    /** Graphs for a layer or two, of some 25 and 33 kernels, in place of one: the same to the bit. */
+    @ParameterizedTest
+    @ValueSource(strings = {"v32-yarn", "v3-dense-attention"})
+    void manyGraphs(String name) {
+        ModelOptions options = on("tornado", ModelOptions.defaults().withModel(GOLDEN.resolve(name)).withChunks(16, 1 << 20));
+        setVocabulary(options);
+        int[][] texts = {tokens(45, 1), tokens(13, 2)};
+        Said expected = run(options, texts, 20, 4);
+        Said found = LimitedOpsProvider.with(new GraphCut.Limits(40, 1024), () -> run(options, texts, 20, 4));
+        compare(expected, found, 0f);
+        sameSelections(expected, found);
+    }
+
+    /** 12 layers of 25 kernels, of which a graph of TornadoVM has room for 256. */
+    @Test
+    void moreLayersThanAGraphHasRoomFor(@TempDir Path folder) throws IOException {
+        DeepModel.write(GOLDEN.resolve("v3-dense-attention"), 12, folder);
+        ModelOptions options = ModelOptions.defaults().withModel(folder).withChunks(32, 1 << 20);
+        setVocabulary(options);
+        int[][] texts = {tokens(30, 6), tokens(9, 7)};
+        compare(run(on("vector", options), texts, 20, 3), run(on("tornado", options), texts, 20, 3), 1e-3f);
     }
 
     /** FP8 weights in blocks; more rows than a step has, so that steps have outputs in several runs. */

@@ -78,7 +78,8 @@ class ProductsTest {
             }
         }
         WeightPool weights = new WeightPool();
-        try (Recording recording = new Recording(TornadoDevices.preferred(), weights)) {
+        try (Recording recording = new Recording(
+                TornadoDevices.preferred(), weights, GraphCut.Limits.TORNADO)) {
             IntArray counts = DeviceArrays.ints(1);
             recording.always(counts);
             FloatArray table = Decode.table();
@@ -97,7 +98,7 @@ class ProductsTest {
                 counts.set(0, rows);
                 recording.run();
                 for (Product product : products) {
-                    recording.fetch(new Object[] {product.out()});
+                    recording.fetch(product.out());
                     check(product, rows);
                 }
             }
