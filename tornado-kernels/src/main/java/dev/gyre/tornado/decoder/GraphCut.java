@@ -23,10 +23,11 @@ final class GraphCut {
      *
      * @param kernels {@code TornadoExecutionContext.MAX_TASKS}
      * @param nodes {@code TornadoGraph.INITIAL_SIZE}, which does not grow
+     * @param bytes the length of {@code TornadoTaskGraph.highLevelCode}
      */
-    record Limits(int kernels, int nodes) {
-        /** TornadoVM 5.2's. */
-        static final Limits TORNADO = new Limits(256, 1024);
+    record Limits(int kernels, int nodes, int bytes) {
+        /** TornadoVM 5.2's; the bytes are what some 150 kernels of a decoder need. */
+        static final Limits TORNADO = new Limits(256, 1024, 8192);
     }
 
     /**
@@ -89,7 +90,13 @@ final class GraphCut {
     }
 
     private boolean fits(Range range, Limits limits) {
-        return kernels(range).size() <= limits.kernels() && nodes(range) <= limits.nodes();
+        List<Kernel> kernels = kernels(range);
+        return kernels.size() <= limits.kernels() && nodes(range) <= limits.nodes() && bytes(kernels) <= limits.bytes();
+    }
+
+    /** Bytes of a graph in {@code TornadoTaskGraph.addInner}: 15 for a kernel, 5 for an argument and the kernel context. */
+    private static int bytes(List<Kernel> kernels) {
+        return kernels.stream().mapToInt(kernel -> 20 + 5 * kernel.call().arguments().size()).sum();
     }
 
     /**
