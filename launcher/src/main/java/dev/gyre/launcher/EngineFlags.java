@@ -5,9 +5,11 @@ import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.hisparse.HiSparseOptions;
 import dev.gyre.attention.policy.SelectionPolicies;
+import dev.gyre.model.LoadFormat;
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
 import dev.gyre.model.Precision;
+import dev.gyre.model.config.LayerRange;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.EngineListener;
 import dev.gyre.model.engine.EngineOptions;
@@ -30,6 +32,20 @@ final class EngineFlags {
 
     @Mixin
     private ModelFlag model;
+
+    @Option(
+            names = "--load-format",
+            paramLabel = "FORMAT",
+            defaultValue = "auto",
+            description = "auto: weights from the model's files; dummy: random ones, for which config.json is enough "
+                    + "(default: auto)")
+    private String loadFormat;
+
+    @Option(
+            names = "--layers",
+            paramLabel = "A..B",
+            description = "loads and runs only layers A to B, both included, between embedding and head (default: all)")
+    private String layers;
 
     @Option(
             names = "--attention-backend",
@@ -164,7 +180,9 @@ final class EngineFlags {
                 scoreBuffer,
                 device,
                 false,
-                hiSparse());
+                hiSparse(),
+                LoadFormat.of(loadFormat),
+                layers == null ? null : LayerRange.parse(layers));
     }
 
     private HiSparseOptions hiSparse() {
@@ -196,16 +214,31 @@ final class EngineFlags {
     }
 
     private Model open(ModelOptions options) {
-        Model model = Model.open(options);
+        try (LoadProgress loading = loading()) {
+            Model model = Model.open(options, loading);
+            notice(model);
+            return model;
+        }
+    }
+
+    /** The model without what it takes to run it. */
+    Model describe() {
+        Model model = Model.describe(options());
         notice(model);
         return model;
     }
 
+    private LoadProgress loading() {
+        return new LoadProgress(mixee.commandLine().getErr(), System::nanoTime);
+    }
+
     /** Starts an engine with the model; everything else is as in {@code options}. */
     Engine create(EngineOptions options, EngineListener listener) {
-        Engine engine = Engine.create(options.withModel(options()), listener);
-        notice(engine.model());
-        return engine;
+        try (LoadProgress loading = loading()) {
+            Engine engine = Engine.create(options.withModel(options()), listener, loading);
+            notice(engine.model());
+            return engine;
+        }
     }
 
     private void notice(Model model) {

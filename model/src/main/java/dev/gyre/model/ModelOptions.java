@@ -6,6 +6,7 @@ import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.hisparse.HiSparseOptions;
 import dev.gyre.attention.policy.SelectionPolicies;
+import dev.gyre.model.config.LayerRange;
 
 import java.nio.file.Path;
 import java.util.Map;
@@ -32,6 +33,8 @@ import java.util.Map;
  * @param measured whether layers run their indexers also where the selection policy has no use for them, as a
  *     {@link dev.gyre.model.research.SelectionProbe} needs it
  * @param hiSparse how many latents are kept hot, and where the others lie; null for one cache of all
+ * @param loadFormat where the weights come from
+ * @param layers the only layers that are loaded and run, between embedding and head; null for all
  */
 public record ModelOptions(
         Path model,
@@ -48,7 +51,9 @@ public record ModelOptions(
         long scoreBuffer,
         String device,
         boolean measured,
-        HiSparseOptions hiSparse) {
+        HiSparseOptions hiSparse,
+        LoadFormat loadFormat,
+        LayerRange layers) {
 
     private static final int MOST_THREADS = 1024;
 
@@ -88,6 +93,8 @@ public record ModelOptions(
                 256L << 20,
                 null,
                 false,
+                null,
+                LoadFormat.AUTO,
                 null);
     }
 
@@ -95,83 +102,104 @@ public record ModelOptions(
     public ModelOptions withModel(Path folder) {
         return new ModelOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
                 configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+                hiSparse, loadFormat, layers);
     }
 
     /** The same with another attention backend and these implementations of its phases. */
     public ModelOptions withAttention(String backend, Map<Phase, String> names) {
-        return new ModelOptions(model, backend, names, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+        return new ModelOptions(model, backend, names, cacheDtype, indexTopk, selectionPolicy, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse, loadFormat,
+                layers);
     }
 
     /** The same with another cache dtype. */
     public ModelOptions withCacheDtype(CacheDtype dtype) {
         return new ModelOptions(model, attentionBackend, implementations, dtype, indexTopk, selectionPolicy,
                 configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+                hiSparse, loadFormat, layers);
     }
 
     /** The same with another index_topk. */
     public ModelOptions withIndexTopk(int topk) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, topk, selectionPolicy,
                 configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+                hiSparse, loadFormat, layers);
     }
 
     /** The same with another selection policy. */
     public ModelOptions withSelectionPolicy(String policy) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, policy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, policy, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse, loadFormat,
+                layers);
     }
 
     /** The same with indexers that run whether or not the selection policy needs them. */
     public ModelOptions withMeasuredSelection(boolean run) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, run, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, run, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with this JSON laid over config.json. */
     public ModelOptions withConfigOverride(String json) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                json, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy, json,
+                precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse, loadFormat,
+                layers);
     }
 
     /** The same with another precision. */
     public ModelOptions withPrecision(Precision other) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, other, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, other, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with another number of threads. */
     public ModelOptions withThreads(int count) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, count, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, count, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with another context length. */
     public ModelOptions withContextLength(int tokens) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, tokens, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, threads, tokens, prefillChunk, scoreBuffer, device, measured, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with another prefill chunk and score buffer. */
     public ModelOptions withChunks(int prefillTokens, long scoreBytes) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
                 configOverride, precision, threads, contextLength, prefillTokens, scoreBytes, device, measured,
-                hiSparse);
+                hiSparse, loadFormat, layers);
     }
 
     /** The same on another device. */
     public ModelOptions withDevice(String id) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, id, measured, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, id, measured, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with hot latents and a store of all. */
     public ModelOptions withHiSparse(HiSparseOptions split) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, split);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, split,
+                loadFormat, layers);
+    }
+
+    /** The same with weights from elsewhere. */
+    public ModelOptions withLoadFormat(LoadFormat format) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse,
+                format, layers);
+    }
+
+    /** The same with these layers alone. */
+    public ModelOptions withLayers(LayerRange range) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse,
+                loadFormat, range);
     }
 }

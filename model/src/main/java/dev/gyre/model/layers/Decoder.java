@@ -1,8 +1,8 @@
 package dev.gyre.model.layers;
 
 import dev.gyre.attention.QueryRows;
-import dev.gyre.model.checkpoint.Checkpoint;
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.checkpoint.WeightSource;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.RopeTable;
@@ -33,19 +33,19 @@ public final class Decoder {
     private int logitRows;
 
     /** Takes the weights that {@code config} calls for. */
-    public Decoder(ModelConfig config, Checkpoint checkpoint, Ops ops) {
+    public Decoder(ModelConfig config, WeightSource source, Ops ops) {
         this.config = config;
         this.ops = ops;
-        embedding = checkpoint.matrix("model.embed_tokens.weight", config.vocabulary(), config.hidden());
+        embedding = source.matrix("model.embed_tokens.weight", config.vocabulary(), config.hidden());
         RopeTable rope = new RopeTable(config.rope(), config.mla().rope(), true);
         RopeTable indexRope = new RopeTable(config.rope(), config.mla().rope(), false);
         for (int layer = 0; layer < config.layers(); layer++) {
-            layers.add(new DecoderLayer(checkpoint, layer, config, rope, indexRope, ops.usesIndexer(layer)));
+            layers.add(new DecoderLayer(source, layer, config, rope, indexRope, ops.usesIndexer(layer)));
         }
-        norm = checkpoint.vector("model.norm.weight", config.hidden());
+        norm = source.vector("model.norm.weight", config.hidden());
         head = config.tiedEmbeddings()
                 ? embedding
-                : checkpoint.matrix("lm_head.weight", config.vocabulary(), config.hidden());
+                : source.matrix("lm_head.weight", config.vocabulary(), config.hidden());
     }
 
     /** The shape of the model. */

@@ -1,8 +1,10 @@
 package dev.gyre.model.ops;
 
+import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
+import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.checkpoint.Weight;
 
 import java.util.List;
@@ -26,6 +28,17 @@ public interface Ops extends AutoCloseable {
     default boolean recorded() {
         return false;
     }
+
+    /**
+     * Whether weights must lie in memory that this process can read at any time; otherwise they are copied out of
+     * {@link Weight}s once.
+     */
+    default boolean readsWeights() {
+        return true;
+    }
+
+    /** Threads that may help to copy weights, and who hears how far that is; before anything else. */
+    default void loading(WorkerPool pool, LoadListener listener) {}
 
     /**
      * The caches that {@link #append} fills and {@link #attend} reads.

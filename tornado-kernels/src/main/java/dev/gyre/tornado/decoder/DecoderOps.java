@@ -1,11 +1,13 @@
 package dev.gyre.tornado.decoder;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionBackend;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.attention.cache.PageTable;
+import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.IndexInput;
@@ -96,6 +98,16 @@ public final class DecoderOps implements Ops {
     @Override
     public boolean recorded() {
         return true;
+    }
+
+    @Override
+    public boolean readsWeights() {
+        return false;
+    }
+
+    @Override
+    public void loading(WorkerPool pool, LoadListener listener) {
+        weights.loading(pool, listener);
     }
 
     @Override

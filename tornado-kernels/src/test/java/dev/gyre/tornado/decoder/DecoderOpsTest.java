@@ -12,8 +12,11 @@ import dev.gyre.attention.Selection;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.backend.Providers;
 import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.model.LoadFormat;
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
+import dev.gyre.model.checkpoint.LoadListener;
+import dev.gyre.model.config.LayerRange;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.EngineOptions;
 import dev.gyre.model.generate.GenerationOptions;
@@ -205,6 +208,45 @@ class DecoderOpsTest {
                 same += best(expected.logits.get(position)) == best(found.logits.get(position)) ? 1 : 0;
             }
             assertTrue(same >= expected.logits.size() * 0.95, same + " of " + expected.logits.size());
+        }
+    }
+
+    /** Random weights that no memory held before they were copied, of layers in the middle of a model; half precision. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", "v32-yarn"})
+    void dummySlices(String golden) {
+        ModelOptions options = ModelOptions.defaults().withLoadFormat(LoadFormat.DUMMY).withChunks(16, 1 << 20)
+                .withLayers(new LayerRange(1, 2)).withIndexTopk(8);
+        if (!golden.isEmpty()) {
+            options = options.withModel(GOLDEN.resolve(golden)).withConfigOverride("{\"torch_dtype\":\"float16\"}");
+        }
+        setVocabulary(options);
+        int[][] texts = {tokens(20, 3), tokens(7, 4)};
+        Said expected = run(on("vector", options), texts, 20, 2);
+        Said found = run(on("tornado", options), texts, 20, 2);
+        compare(expected, found, 1e-3f);
+        sameSelections(expected, found);
+    }
+
+    @Test
+    void tellsHowFarTheWeightsAre() {
+        List<Long> heard = new ArrayList<>();
+        ModelOptions options = on("tornado", ModelOptions.defaults().withConfigOverride(TWO_LAYERS));
+        LoadListener listener = new LoadListener() {
+            @Override
+            public void loaded(long bytes, long of) {
+                assertTrue(bytes <= of);
+                heard.add(bytes);
+            }
+        };
+        try (Model model = Model.open(options, listener); ModelRunner runner = model.runner(2, 64)) {
+            assertEquals(List.of(), heard);
+            for (int i = 0; i < 2; i++) {
+                runner.run(List.of(runner.start()), new int[][] {{1}}, ModelRunner.Wanted.LAST, (s, p, l, at) -> {});
+            }
+            assertEquals(0, heard.getFirst());
+            assertEquals(model.weightBytes(), heard.getLast());
+            assertEquals(heard.stream().sorted().toList(), heard); // one thread, and not loaded twice
         }
     }
 
