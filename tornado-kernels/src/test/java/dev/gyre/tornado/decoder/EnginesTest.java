@@ -1,6 +1,8 @@
 package dev.gyre.tornado.decoder;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
@@ -14,7 +16,10 @@ import dev.gyre.model.generate.ModelRunner;
 import dev.gyre.model.generate.Sampler;
 import dev.gyre.model.generate.SamplingOptions;
 import dev.gyre.model.generate.Sequence;
+import dev.gyre.model.generate.StepTime;
+import dev.gyre.model.generate.Throughput;
 import dev.gyre.model.ops.Candidates;
+import dev.gyre.model.ops.DeviceMeter;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -104,6 +109,44 @@ class EnginesTest {
             }
             assertEquals(3 * 41, draw.fromFew); // greedy and the two with top-k
         }
+    }
+
+    /** What measures how long a step's kernels take to start must not touch what is cached. */
+    @Test
+    void runsWithoutRowsChangeNothing() {
+        try (Model model = Model.open(OnDevice.on("tornado", golden("v32-yarn")))) {
+            DeviceMeter meter = model.deviceMeter().orElseThrow();
+            try (ModelRunner runner = model.runner(2, 64)) {
+                List<float[]> expected = logits(model, runner, () -> {});
+                assertEquals(12, meter.runs());
+                List<float[]> found = logits(model, runner, () -> assertTrue(meter.launchNanos(3) > 0));
+                assertEquals(12 + 12 * 4, meter.runs());
+                for (int step = 0; step < expected.size(); step++) {
+                    assertArrayEquals(expected.get(step), found.get(step), "step " + step);
+                }
+            }
+            Throughput.Result result = Throughput.run(model, 3, 2, 0, 2, 1);
+            assertTrue(result.onDevice());
+            StepTime step = result.step();
+            double all = 2e6 / result.decode().getFirst();
+            assertEquals(all, step.host() + step.launch() + step.device(), 1e-6 * all);
+            assertTrue(step.host() > 0 && step.launch() > 0, step.toString());
+        }
+    }
+
+    /** Logits behind a prompt and behind each of the eleven tokens that follow; the sequence keeps its pages. */
+    private static List<float[]> logits(Model model, ModelRunner runner, Runnable between) {
+        int vocabulary = model.config().vocabulary();
+        List<float[]> logits = new ArrayList<>();
+        List<Sequence> sequence = List.of(runner.start());
+        int[] next = OnDevice.tokens(5, vocabulary, 3);
+        for (int step = 0; step < 12; step++) {
+            runner.run(sequence, new int[][] {next}, ModelRunner.Wanted.LAST, (s, position, values, at) ->
+                    logits.add(Arrays.copyOfRange(values, at, at + vocabulary)));
+            between.run();
+            next = new int[] {Sampler.greedy(logits.getLast(), 0, vocabulary)};
+        }
+        return logits;
     }
 
     /** Who wants probabilities or penalties gets them also beside those who want one token. */
