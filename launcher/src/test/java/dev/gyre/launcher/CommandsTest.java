@@ -74,6 +74,9 @@ class CommandsTest {
 
         String[] bench = {"bench", "--prefill", "0", "--decode", "2", "--depth", "9", "--repetitions", "1"};
         JsonNode row = Outcome.json(Outcome.join(bench, split)).get("results").get(0);
+        double tokens = 1e6 / row.get("step_host_us").doubleValue(); // without a device a step is all the host's
+        assertEquals(row.get("decode_tokens_per_second").doubleValue(), tokens, 1e-6 * tokens);
+        assertTrue(!row.has("step_launch_us") && !row.has("step_device_us"), row.toString());
         assertTrue(row.get("hot_latent_hit_percent").doubleValue() < 100, row.toString());
         assertTrue(row.get("bytes_fetched_per_token").doubleValue() > 0, row.toString());
         JsonNode info = Outcome.json(Outcome.join(new String[] {"info"}, split));
