@@ -21,6 +21,7 @@ import picocli.CommandLine.Spec;
 import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
 
 /** The options of every command that runs a model. */
@@ -93,6 +94,14 @@ final class EngineFlags {
             paramLabel = "ID",
             description = "the device that tornado runs on, as 'engine devices' lists them (default: its choice)")
     private String device;
+
+    @Option(
+            names = "--devices",
+            paramLabel = "ID,ID,...",
+            split = ",",
+            description = "several devices that share the layers of the model in this order, by the bytes of their weights; "
+                    + "ids as for --device, where N means 0:N")
+    private List<String> devices = List.of();
 
     @Option(
             names = "--kv-cache-dtype",
@@ -178,11 +187,21 @@ final class EngineFlags {
                 contextLength,
                 prefillChunk,
                 scoreBuffer,
-                device,
+                devices(),
                 false,
                 hiSparse(),
                 LoadFormat.of(loadFormat),
                 layers == null ? null : LayerRange.parse(layers));
+    }
+
+    private List<String> devices() {
+        if (device == null) {
+            return devices;
+        }
+        if (!devices.isEmpty()) {
+            throw EngineException.usage("--device and --devices exclude one another; give one of them.");
+        }
+        return List.of(device);
     }
 
     private HiSparseOptions hiSparse() {

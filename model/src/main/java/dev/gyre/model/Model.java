@@ -119,7 +119,7 @@ public final class Model implements AutoCloseable {
         WeightSource opened = null;
         try {
             implementations = Implementations.choose(
-                    Providers.load(), options.implementations(), new Resources(pool, options.device()));
+                    Providers.load(), options.implementations(), new Resources(pool, options.devices()));
             hiSparse = options.hiSparse() == null
                     ? null
                     : new HiSparse(options.hiSparse(), topk(), implementations, pool);
@@ -175,7 +175,7 @@ public final class Model implements AutoCloseable {
         String linear = implementations.names().get(Phase.LINEAR);
         for (OpsProvider provider : ServiceLoader.load(OpsProvider.class, Model.class.getClassLoader())) {
             if (provider.name().equals(linear)) {
-                return provider.create(config, attention, options.device(), options.prefillChunk());
+                return provider.create(config, attention, options.devices(), options.prefillChunk());
             }
         }
         return new CpuOps(pool, attention, Kernels.of(linear, pool));

@@ -2,22 +2,24 @@ package dev.gyre.tornado;
 
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
+import java.util.List;
+
 /** The device that tests in other packages run on. */
 public final class TornadoDevices {
     private TornadoDevices() {}
 
     /** The one that {@code auto} takes. */
     public static TornadoDevice preferred() {
-        return pick(null);
+        return Devices.pick(null);
     }
 
-    /** The one that {@code --device} means. */
-    public static TornadoDevice pick(String wanted) {
-        return Devices.pick(wanted);
+    /** Those that {@code --devices} means. */
+    public static List<TornadoDevice> pick(List<String> wanted) {
+        return Devices.pickAll(wanted);
     }
 
     /** Threads of a block that selects there. */
-    public static int topkThreads(TornadoDevice device) {
-        return TornadoTopK.threads(device);
+    public static int topkThreads(List<TornadoDevice> devices) {
+        return TornadoTopK.threads(devices);
     }
 }

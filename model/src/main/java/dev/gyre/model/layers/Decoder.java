@@ -41,13 +41,19 @@ public final class Decoder {
         embedding = source.matrix("model.embed_tokens.weight", config.vocabulary(), config.hidden());
         RopeTable rope = new RopeTable(config.rope(), config.mla().rope(), true);
         RopeTable indexRope = new RopeTable(config.rope(), config.mla().rope(), false);
+        long[] bytes = new long[config.layers()];
+        long counted = 0;
         for (int layer = 0; layer < config.layers(); layer++) {
             layers.add(new DecoderLayer(source, layer, config, rope, indexRope, ops.usesIndexer(layer)));
+            bytes[layer] = source.bytes() - counted;
+            counted += bytes[layer];
         }
         norm = source.vector("model.norm.weight", config.hidden());
         head = config.tiedEmbeddings()
                 ? embedding
                 : source.matrix("lm_head.weight", config.vocabulary(), config.hidden());
+        bytes[config.layers() - 1] += source.bytes() - counted;
+        ops.layers(bytes);
     }
 
     /** The shape of the model. */

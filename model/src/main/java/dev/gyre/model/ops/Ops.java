@@ -82,6 +82,12 @@ public interface Ops extends AutoCloseable {
     void embed(Step step, Weight table, Tensor out);
 
     /**
+     * Told once, before the first step: how many bytes of weights every layer has, the embedding's with the first, the
+     * head's with the last.
+     */
+    default void layers(long[] bytes) {}
+
+    /**
      * What follows, until the next layer or {@link #gather}, is the work of a layer. A model says so of each, in order; where
      * operations are recorded, graphs may be cut and devices changed here.
      *

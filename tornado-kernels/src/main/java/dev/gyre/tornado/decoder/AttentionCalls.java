@@ -46,6 +46,8 @@ final class AttentionCalls {
     private IntArray latentBits;
     private IntArray keyBits;
     private FloatArray scale;
+    /** The stage whose slots are there. */
+    private int stage;
 
     AttentionCalls(
             Recording recording,
@@ -139,9 +141,14 @@ final class AttentionCalls {
 
     void attend(int layer, FloatArray q, MlaShape shape, IndexInput index, FloatArray out) {
         DevicePages.Layer cache = pages.layer(layer);
-        if (selections.selects(layer) || layers.isEmpty()) {
+        boolean all = selections.topk() == Selections.ALL;
+        boolean entered = layers.isEmpty() || stage < recording.stage();
+        if (selections.selects(layer) || layers.isEmpty() || entered && all) {
             select(layer, cache, index);
+        } else if (entered) {
+            recording.handOver(slots, k);
         }
+        stage = recording.stage();
         set(inputs.attend(), shape.heads(), shape.latent(), shape.rope(), k, pages.slots(), pages.format());
         if (scale == null) {
             scale = new FloatArray(1);

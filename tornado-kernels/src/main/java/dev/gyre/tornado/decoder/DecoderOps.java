@@ -27,6 +27,7 @@ import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -34,7 +35,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The operations of a decoder on a device. The first step records them, with the arrays that they touch, as one graph; every
+ * The operations of a decoder on a device, or on several that share its layers. The first step records them, with the arrays that they touch, as one graph; every
  * step runs it. Its grids are those of a full step: what rows there are the kernels read from the
  * {@linkplain StepInputs inputs}, so a driver can replay the graph for one row and for all. A step with more outputs than
  * rows runs it again without layers.
@@ -43,15 +44,17 @@ public final class DecoderOps implements Ops {
     /** The most rows of a step. */
     static final int MOST_ROWS = 128;
 
-    private final TornadoDevice device;
+    private final List<TornadoDevice> devices;
     private final GraphCut.Limits limits;
     private final Selections selections;
     private final int topkThreads;
     private final int capacity;
     private final int blocks;
     private final FloatArray table = Decode.table();
-    private final WeightPool weights = new WeightPool();
+    private final List<WeightPool> weights;
     private final Map<RopeTable, FloatArray> angles = new IdentityHashMap<>();
+    /** The first layer of every stage. */
+    private int[] firstLayers;
     private StepInputs inputs;
     private DevicePages pages;
     private Recording recording;
@@ -64,28 +67,38 @@ public final class DecoderOps implements Ops {
     private boolean failed;
 
     /**
+     * @param devices take the layers in this order, as many of them each as their weights suggest
      * @param attention which layers run an indexer, and what is selected
      * @param rows the most rows of a step
-     * @param topkThreads threads of a block that selects
+     * @param topkThreads threads of a block that selects, on all devices
      */
-    public DecoderOps(TornadoDevice device, ModelConfig config, AttentionBackend attention, int rows, int topkThreads) {
-        this(device, config, attention, rows, topkThreads, GraphCut.Limits.TORNADO);
+    public DecoderOps(
+            List<TornadoDevice> devices, ModelConfig config, AttentionBackend attention, int rows, int topkThreads) {
+        this(devices, config, attention, rows, topkThreads, GraphCut.Limits.TORNADO);
     }
 
     DecoderOps(
-            TornadoDevice device,
+            List<TornadoDevice> devices,
             ModelConfig config,
             AttentionBackend attention,
             int rows,
             int topkThreads,
             GraphCut.Limits limits) {
-        this.device = device;
+        if (devices.size() > config.layers()) {
+            throw EngineException.usage("--devices names " + devices.size() + " devices, and the model has "
+                    + config.layers() + " layers to share out; name at most as many.");
+        }
+        this.devices = List.copyOf(devices);
+        weights = devices.stream().map(device -> new WeightPool()).toList();
         this.limits = limits;
         this.topkThreads = topkThreads;
         selections = Selections.of(config, attention);
         capacity = Math.min(rows, MOST_ROWS);
         // enough to fill every multiprocessor several times; where there is more to do, blocks take turns
-        blocks = 16 * device.getPhysicalDevice().getDeviceMaxComputeUnits();
+        blocks = 16 * devices.stream()
+                .mapToInt(device -> device.getPhysicalDevice().getDeviceMaxComputeUnits())
+                .max()
+                .orElseThrow();
     }
 
     @Override
@@ -110,7 +123,7 @@ public final class DecoderOps implements Ops {
 
     @Override
     public void loading(WorkerPool pool, LoadListener listener) {
-        weights.loading(pool, listener);
+        weights.forEach(part -> part.loading(pool, listener));
     }
 
     @Override
@@ -140,10 +153,10 @@ public final class DecoderOps implements Ops {
         failed = true; // until the run has ended
         while (pages.stage()) { // more is to be done to pages than a run can do
             set(0, 0);
-            recording.run();
+            recording.run(0);
         }
         set(rows, outputs);
-        recording.run();
+        recording.run(rows);
         failed = false;
     }
 
@@ -198,29 +211,56 @@ public final class DecoderOps implements Ops {
         recording.begin();
         if (!recording.replays("embed")) {
             DeviceTensor target = DeviceTensor.of(out);
-            WeightPool.Place weight = weights.place(List.of(table));
+            WeightPool.Place weight = weights().place(List.of(table));
             int op = recording.shape(join(
                     new int[] {StepInputs.ROWS, target.columns(), target.offset(), target.stride()}, weight.numbers()));
             recording.call("embed", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kEmbed, inputs.counts(),
-                    recording.shapes(), op, inputs.tokens(), weights.ints(weight), weights.floats(), this.table,
+                    recording.shapes(), op, inputs.tokens(), weights().ints(weight), weights().floats(), this.table,
                     target.data()));
         }
     }
 
     private void start() {
-        recording = new Recording(device, weights, limits);
+        List<Stage> stages = new ArrayList<>();
+        for (int i = 0; i < devices.size(); i++) {
+            stages.add(new Stage(devices.get(i), weights.get(i)));
+        }
+        recording = new Recording(stages, limits);
         recording.always(inputs.arrays());
         recording.always(pages.commands());
         attention = new AttentionCalls(recording, inputs, pages, selections, topkThreads, capacity, blocks, table);
-        experts = new ExpertCalls(recording, inputs, weights, capacity, blocks, table);
+        experts = new ExpertCalls(recording, inputs, capacity, blocks, table);
+    }
+
+    @Override
+    public void layers(long[] bytes) {
+        firstLayers = Stages.split(bytes, devices.size());
     }
 
     @Override
     public void layer(int layer, Tensor stream) {
-        if (!recording.replays("layer")) {
-            recording.section();
-            attention.pages(layer);
+        if (recording.replays("layer")) {
+            return;
         }
+        if (layer > 0 && Arrays.binarySearch(firstLayers, layer) >= 0) {
+            // by an array of its own: a run of the last layers again must not begin with what they began with
+            DeviceTensor own = DeviceTensor.of(stream);
+            DeviceTensor handed = DeviceTensor.allocate(capacity, own.columns());
+            copy(own, handed);
+            recording.nextStage();
+            recording.handOver(handed.data(), handed.columns());
+            copy(handed, own);
+        } else {
+            recording.section();
+        }
+        attention.pages(layer);
+    }
+
+    private void copy(DeviceTensor x, DeviceTensor out) {
+        int op = recording.shape(
+                StepInputs.ROWS, x.columns(), x.offset(), x.stride(), out.offset(), out.stride());
+        recording.call("copy", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kCopy, inputs.counts(),
+                recording.shapes(), op, x.data(), out.data()));
     }
 
     @Override
@@ -240,6 +280,11 @@ public final class DecoderOps implements Ops {
             recording.call("gather", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kGather,
                     inputs.counts(), recording.shapes(), op, inputs.wanted(), source.data(), target.data()));
         }
+    }
+
+    /** The weights of the stage whose kernels are recorded, or whose calls are made. */
+    private WeightPool weights() {
+        return recording.weights();
     }
 
     /** Which number of the step says how many rows an operation has: behind gather it is the outputs. */
@@ -286,10 +331,10 @@ public final class DecoderOps implements Ops {
         DeviceTensor source = DeviceTensor.of(x);
         DeviceTensor target = DeviceTensor.of(out);
         int op = recording.shape(place(), source.columns(), source.offset(), source.stride(), target.offset(),
-                target.stride(), bias == null ? 0 : 1, weights.vector(gain), bias == null ? 0 : weights.vector(bias),
-                weights.number(eps));
+                target.stride(), bias == null ? 0 : 1, weights().vector(gain), bias == null ? 0 : weights().vector(bias),
+                weights().number(eps));
         recording.call("norm", Math.min(capacity, blocks), RowKernels.BLOCK, RowKernels.NORM_BYTES,
-                call -> call.kernel(RowKernels::kNorm, inputs.counts(), recording.shapes(), op, weights.floats(),
+                call -> call.kernel(RowKernels::kNorm, inputs.counts(), recording.shapes(), op, weights().floats(),
                         source.data(), target.data()));
     }
 
@@ -303,7 +348,7 @@ public final class DecoderOps implements Ops {
     /** {@link LinearKernels#kLinear} with a description as there. */
     private void product(String name, DeviceTensor x, Weight weight, DeviceTensor out, int outputs, int groups,
             int xColumns, int outColumns, int weightRows, int firstRow) {
-        WeightPool.Place on = weights.place(List.of(weight));
+        WeightPool.Place on = weights().place(List.of(weight));
         int op = recording.shape(join(
                 new int[] {place(), outputs, x.offset(), x.stride(), out.offset(), out.stride(), groups, xColumns,
                     outColumns, weightRows, firstRow},
@@ -312,7 +357,7 @@ public final class DecoderOps implements Ops {
                 * Math.ceilDiv(capacity, LinearKernels.ROWS);
         recording.call(name, (int) Math.min(tiles, blocks), LinearKernels.BLOCK, LinearKernels.LOCAL_BYTES,
                 call -> call.kernel(LinearKernels::kLinear, inputs.counts(), recording.shapes(), op, x.data(),
-                        weights.ints(on), weights.floats(), table, out.data()));
+                        weights().ints(on), weights().floats(), table, out.data()));
     }
 
     @Override
@@ -335,9 +380,9 @@ public final class DecoderOps implements Ops {
         }
         DeviceTensor source = DeviceTensor.of(x);
         int op = recording.shape(
-                place(), source.columns(), source.offset(), source.stride(), weights.number(factor));
+                place(), source.columns(), source.offset(), source.stride(), weights().number(factor));
         recording.call("scale", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kScale, inputs.counts(),
-                recording.shapes(), op, weights.floats(), source.data()));
+                recording.shapes(), op, weights().floats(), source.data()));
     }
 
     @Override
@@ -381,14 +426,14 @@ public final class DecoderOps implements Ops {
         if (recording.replays("absorb")) {
             return;
         }
-        WeightPool.Place weight = weights.place(List.of(kvB));
+        WeightPool.Place weight = weights().place(List.of(kvB));
         int op = recording.shape(join(
                 new int[] {place(), shape.heads(), shape.nope(), shape.rope(), shape.value(), shape.latent()},
                 weight.numbers()));
         long items = (long) shape.heads() * Math.ceilDiv(weight.units(), LinearKernels.OUTPUTS) * Math.ceilDiv(capacity, 4);
         recording.call("absorb", (int) Math.min(items, blocks), LinearKernels.BLOCK, LinearKernels.ABSORB_BYTES, call -> call.kernel(LinearKernels::kAbsorb,
-                inputs.counts(), recording.shapes(), op, DeviceTensor.of(q).packed(), weights.ints(weight),
-                weights.floats(), table, DeviceTensor.of(out).packed()));
+                inputs.counts(), recording.shapes(), op, DeviceTensor.of(q).packed(), weights().ints(weight),
+                weights().floats(), table, DeviceTensor.of(out).packed()));
     }
 
     @Override

@@ -186,6 +186,11 @@ final class GraphCut {
         return ranges.size() == 1 ? "decoder" : "decoder" + number;
     }
 
+    /** Whether kernels use an array. */
+    boolean uses(Object array) {
+        return spans.containsKey(array);
+    }
+
     /** The last graph that uses an array. */
     int graphOf(Object array) {
         int section = spans.get(array).to();

@@ -3,9 +3,6 @@ package dev.gyre.tornado.decoder;
 import dev.gyre.tornado.decoder.GraphCut.Kernel;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
-import dev.gyre.tornado.graph.DevicePlan;
-import dev.gyre.tornado.graph.KernelGraph;
-import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -19,41 +16,26 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * The operations of a decoder's first step as kernels of one graph, or of as few as there is {@linkplain GraphCut room} for
- * them in, which later steps run again. That they ask for the same operations is checked by name.
+ * The operations of a decoder's first step as kernels that later steps run again: stages one after the other, each on a
+ * device of its own, a stage one graph, or as few as there is {@linkplain GraphCut room} for it in. That steps ask for the
+ * same operations is checked by name.
  */
 final class Recording implements AutoCloseable {
-    private final TornadoDevice device;
+    private final List<Stage> stages;
     private final GraphCut.Limits limits;
     private final List<String> operations = new ArrayList<>();
-    private final List<Section> sections = new ArrayList<>(List.of(new Section()));
-    private final WeightPool weights;
     private int[] shape = new int[256];
     private int shapeSize;
     private IntArray shapes;
     private final Set<Object> always = Collections.newSetFromMap(new IdentityHashMap<>());
     private final List<Object> onDemand = new ArrayList<>();
+    private int stage;
     private int kernels;
     private int next;
-    private GraphCut cut;
-    private DevicePlan plan;
+    private boolean complete;
 
-    /** Kernels that stay in one graph; those {@code ahead} go to its beginning. */
-    private record Section(List<Supplier<Kernel>> ahead, List<Supplier<Kernel>> kernels) {
-        Section() {
-            this(new ArrayList<>(), new ArrayList<>());
-        }
-
-        GraphCut.Section made() {
-            return new GraphCut.Section(
-                    ahead.stream().map(Supplier::get).toList(), kernels.stream().map(Supplier::get).toList());
-        }
-    }
-
-    /** @param weights makes its arrays when the recording is complete */
-    Recording(TornadoDevice device, WeightPool weights, GraphCut.Limits limits) {
-        this.device = device;
-        this.weights = weights;
+    Recording(List<Stage> stages, GraphCut.Limits limits) {
+        this.stages = List.copyOf(stages);
         this.limits = limits;
     }
 
@@ -73,24 +55,44 @@ final class Recording implements AutoCloseable {
         return shapes;
     }
 
-    /** Arrays that go to the device before every run. */
+    /** The weights of the stage whose kernels are recorded, or whose calls are made. */
+    WeightPool weights() {
+        return stages.get(stage).weights();
+    }
+
+    /** Arrays that go to the devices before every run. */
     void always(Object... arrays) {
         Collections.addAll(always, arrays);
     }
 
-    /** Arrays that come back when they are asked for. */
+    /** Arrays that come back when they are asked for, from the last stage that uses them. */
     void onDemand(Object... arrays) {
         Collections.addAll(onDemand, arrays);
     }
 
     /** Kernels from here on may be in another graph than those before. */
     void section() {
-        sections.add(new Section());
+        stages.get(stage).section();
+    }
+
+    /** Kernels from here on are those of the next stage. */
+    void nextStage() {
+        stage++;
+    }
+
+    /** The number of the stage whose kernels are recorded. */
+    int stage() {
+        return stage;
+    }
+
+    /** The stage takes the first rows of an array, {@code [rows, columns]}, from the one before. */
+    void handOver(TornadoNativeArray array, int columns) {
+        stages.get(stage).take(array, columns);
     }
 
     /** Whether an operation is on record already; if not, its kernels are to be {@linkplain #call added}. */
     boolean replays(String operation) {
-        if (plan == null) {
+        if (!complete) {
             operations.add(operation);
             return false;
         }
@@ -123,13 +125,13 @@ final class Recording implements AutoCloseable {
     /** Adds a kernel that writes so many arrays. */
     void call(
             String name, int written, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
-        sections.getLast().kernels().add(kernel(name, written, blocks, threads, localBytes, kernel));
+        stages.get(stage).add(kernel(name, written, blocks, threads, localBytes, kernel));
     }
 
     /** Adds a kernel at the beginning of the graph that the next ones will be in. */
     void ahead(
             String name, int written, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
-        sections.getLast().ahead().add(kernel(name, written, blocks, threads, localBytes, kernel));
+        stages.get(stage).addAhead(kernel(name, written, blocks, threads, localBytes, kernel));
     }
 
     private Supplier<Kernel> kernel(
@@ -138,51 +140,64 @@ final class Recording implements AutoCloseable {
         return () -> new Kernel(kernel.apply(Call.of(id, blocks, threads, localBytes)), written);
     }
 
-    /** Runs all kernels; the first time the recording is complete then. */
-    void run() {
-        if (plan == null) {
-            plan = complete();
+    /**
+     * Runs all kernels; the first time the recording is complete then.
+     *
+     * @param rows how many rows stages hand over
+     */
+    void run(int rows) {
+        if (!complete) {
+            complete();
         }
-        plan.runAll();
+        for (int i = 0; i < stages.size(); i++) {
+            if (i > 0) {
+                stages.get(i).takeFrom(stages.get(i - 1), rows);
+            }
+            stages.get(i).run();
+        }
     }
 
-    private DevicePlan complete() {
-        weights.build();
+    private void complete() {
         shapes = DeviceArrays.ints(Math.max(1, shapeSize));
         DeviceArrays.copy(shape, 0, shapes, 0, shapeSize);
-        cut = new GraphCut(sections.stream().map(Section::made).toList(), always, shapes, limits);
-        List<KernelGraph> graphs = cut.graphs();
-        for (Object array : onDemand) {
-            graphs.get(cut.graphOf(array)).onDemand(array);
+        for (stage = 0; stage < stages.size(); stage++) {
+            stages.get(stage).complete(always, shapes, limits);
         }
-        DevicePlan made = new DevicePlan(device, graphs);
-        return graphs.size() == 1 ? made.captured() : made;
+        onDemand.forEach(array -> user(array).onDemand(array));
+        for (int i = 1; i < stages.size(); i++) {
+            stages.get(i).demandFrom(stages.get(i - 1));
+        }
+        stages.forEach(Stage::plan);
+        complete = true;
+    }
+
+    /** The last stage that uses an array. */
+    private Stage user(Object array) {
+        return stages.reversed().stream().filter(one -> one.uses(array)).findFirst().orElseThrow();
     }
 
     /** How often it was run. */
     long runs() {
-        return plan == null ? 0 : plan.runs();
+        return stages.getLast().runs();
     }
 
     /** Nanoseconds that the host spent in that, and in fetching parts of arrays. */
     long nanos() {
-        return plan == null ? 0 : plan.nanos();
+        return stages.stream().mapToLong(Stage::nanos).sum();
     }
 
     /** Brings the values {@code [from, from + count)} of an array back. */
     void fetch(TornadoNativeArray array, int from, int count) {
-        plan.in(cut.graphOf(array)).fetch(array, from, count);
+        user(array).fetch(array, from, count);
     }
 
     /** Brings an array back. */
     void fetch(Object array) {
-        plan.in(cut.graphOf(array)).fetch(array);
+        user(array).fetch(array);
     }
 
     @Override
     public void close() {
-        if (plan != null) {
-            plan.close();
-        }
+        stages.forEach(Stage::close);
     }
 }

@@ -31,6 +31,7 @@ import dev.gyre.model.ops.Tensor;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -155,6 +156,37 @@ class DecoderOpsTest {
         Said found = LimitedOpsProvider.with(new GraphCut.Limits(40, 1024, 8192), () -> run(options, texts, 20, 4));
         compare(expected, found, 0f);
         sameSelections(expected, found);
+    }
+
+    /**
+     * Layers shared out among devices, the last of which run again for outputs that a step has no room for: the same to the
+     * bit. The tiny model's second layer begins a stage with what the first one selected.
+     */
+    @ParameterizedTest
+    @CsvSource({"v32-yarn, ", "v3-dense-attention, ", "'', shared:freq=2", "'', "})
+    void severalDevices(String name, String policy) {
+        List<String> devices = OnDevice.several();
+        ModelOptions all = ModelOptions.defaults().withSelectionPolicy(policy).withIndexTopk(name.equals("v3-dense-attention") ? 0 : 8)
+                .withChunks(16, 1 << 20);
+        ModelOptions options = on("tornado", name.isEmpty()
+                ? all.withConfigOverride(OnDevice.TWO_LAYERS)
+                : all.withModel(GOLDEN.resolve(name)));
+        setVocabulary(options);
+        int[][] texts = {tokens(45, vocabulary, 1), tokens(13, vocabulary, 2)};
+        Said expected = run(options, texts, 20, 4);
+        Said found = run(options.withDevices(devices), texts, 20, 4);
+        compare(expected, found, 0f);
+        sameSelections(expected, found);
+    }
+
+    @Test
+    void moreDevicesThanLayers() {
+        List<String> devices = OnDevice.several();
+        ModelOptions options = on("tornado", ModelOptions.defaults().withConfigOverride(
+                "{\"num_hidden_layers\":1,\"num_nextn_predict_layers\":3}")).withDevices(devices);
+        EngineException few = assertThrows(EngineException.class, () -> Model.open(options));
+        assertEquals("--devices names " + devices.size() + " devices, and the model has 1 layers to share out; name at most "
+                + "as many.", few.getMessage());
     }
 
     /** 7 layers of 25 kernels, of which a graph of TornadoVM has room for some 150. */

@@ -7,6 +7,7 @@ import dev.gyre.model.ops.OpsProvider;
 import dev.gyre.tornado.TornadoDevices;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
+import java.util.List;
 import java.util.function.Supplier;
 
 /** Stands before {@link dev.gyre.tornado.TornadoOpsProvider} in tests, with graphs that have as little room as a test wants. */
@@ -32,8 +33,8 @@ public final class LimitedOpsProvider implements OpsProvider {
     }
 
     @Override
-    public Ops create(ModelConfig config, AttentionBackend attention, String device, int rows) {
-        TornadoDevice picked = TornadoDevices.pick(device);
+    public Ops create(ModelConfig config, AttentionBackend attention, List<String> devices, int rows) {
+        List<TornadoDevice> picked = TornadoDevices.pick(devices);
         return new DecoderOps(picked, config, attention, rows, TornadoDevices.topkThreads(picked), limits);
     }
 }

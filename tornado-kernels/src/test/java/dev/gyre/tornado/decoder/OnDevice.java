@@ -1,5 +1,6 @@
 package dev.gyre.tornado.decoder;
 
+import dev.gyre.attention.backend.Device;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.backend.Providers;
 import dev.gyre.model.ModelOptions;
@@ -7,6 +8,7 @@ import org.junit.jupiter.api.Assumptions;
 
 import java.nio.file.Path;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
@@ -23,6 +25,18 @@ final class OnDevice {
         Providers.load().all().stream()
                 .filter(provider -> provider.name().equals("tornado"))
                 .forEach(provider -> Assumptions.assumeTrue(provider.missing().isEmpty(), provider.missing().toString()));
+    }
+
+    /** The devices of the first backend; skips the test where there is only one. */
+    static List<String> several() {
+        List<String> ids = Providers.load().all().stream()
+                .flatMap(provider -> provider.devices().stream())
+                .map(Device::id)
+                .filter(id -> id.startsWith("0:"))
+                .toList();
+        Assumptions.assumeTrue(ids.size() > 1, "TornadoVM sees one device; with PoCL, POCL_DEVICES=\"pthread pthread\" makes "
+                + "two of a processor");
+        return ids;
     }
 
     /** The same with one implementation for everything. */

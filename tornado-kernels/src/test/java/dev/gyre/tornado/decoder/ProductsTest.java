@@ -79,7 +79,7 @@ class ProductsTest {
         }
         WeightPool weights = new WeightPool();
         try (Recording recording = new Recording(
-                TornadoDevices.preferred(), weights, GraphCut.Limits.TORNADO)) {
+                List.of(new Stage(TornadoDevices.preferred(), weights)), GraphCut.Limits.TORNADO)) {
             IntArray counts = DeviceArrays.ints(1);
             recording.always(counts);
             FloatArray table = Decode.table();
@@ -96,7 +96,7 @@ class ProductsTest {
             }
             for (int rows : new int[] {1, 8, 9, MOST_ROWS, 0}) {
                 counts.set(0, rows);
-                recording.run();
+                recording.run(0);
                 for (Product product : products) {
                     recording.fetch(product.out());
                     check(product, rows);

@@ -81,7 +81,7 @@ class SamplingCallsTest {
     void asASortOfAllLogits(int vocabulary) {
         DeviceTensor tensor = DeviceTensor.allocate(ROWS, vocabulary);
         try (Recording recording = new Recording(
-                TornadoDevices.preferred(), new WeightPool(), GraphCut.Limits.TORNADO)) {
+                List.of(new Stage(TornadoDevices.preferred(), new WeightPool())), GraphCut.Limits.TORNADO)) {
             recording.always(tensor.data());
             SamplingCalls sampling = new SamplingCalls(recording, tensor, 3, THREADS);
             LogitRows found = new LogitRows(vocabulary);
@@ -98,7 +98,7 @@ class SamplingCallsTest {
                 }
                 sampling.ask(found);
                 sampling.outputs(rows);
-                recording.run();
+                recording.run(0);
                 sampling.fetch(found);
                 for (int row = 0; row < rows; row++) {
                     check(logits[row], asked(run, row), found, row);
