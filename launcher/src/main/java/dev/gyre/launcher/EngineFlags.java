@@ -19,6 +19,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Iterator;
 import java.util.List;
@@ -98,10 +99,9 @@ final class EngineFlags {
     @Option(
             names = "--devices",
             paramLabel = "ID,ID,...",
-            split = ",",
             description = "several devices that share the layers of the model in this order, by the bytes of their weights; "
                     + "ids as for --device, where N means 0:N")
-    private List<String> devices = List.of();
+    private String devices;
 
     @Option(
             names = "--kv-cache-dtype",
@@ -195,13 +195,17 @@ final class EngineFlags {
     }
 
     private List<String> devices() {
-        if (device == null) {
-            return devices;
-        }
-        if (!devices.isEmpty()) {
+        if (device != null && devices != null) {
             throw EngineException.usage("--device and --devices exclude one another; give one of them.");
         }
-        return List.of(device);
+        if (devices == null) {
+            return device == null ? List.of() : List.of(device);
+        }
+        List<String> ids = Arrays.stream(devices.split(",", -1)).map(String::strip).toList();
+        if (ids.contains("")) {
+            throw EngineException.usage("--devices wants ids such as 0:0,0:1, not '" + devices + "'.");
+        }
+        return ids;
     }
 
     private HiSparseOptions hiSparse() {

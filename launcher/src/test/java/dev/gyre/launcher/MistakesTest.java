@@ -118,6 +118,11 @@ class MistakesTest {
         Outcome device = Outcome.with(Map.of("GYRE_DEVICE", "0:0"), "generate", "--tokens", "5");
         check(2, "--dsa-decode-backend tornado", device);
         assertTrue(device.err().startsWith("engine: --device 0:0 needs"), device.err());
+        check(2, "--devices 0:0,0:1 needs", Outcome.of("generate", "--tokens", "5", "--devices", "0:0, 0:1"));
+        check(2, "exclude one another", Outcome.of("generate", "--tokens", "5", "--devices", "0,1", "--device", "0"));
+        for (String bad : List.of(",", "", "0:0,")) {
+            check(2, "ids such as 0:0,0:1", Outcome.of("generate", "--tokens", "5", "--devices", bad));
+        }
     }
 
     @Test

@@ -75,21 +75,16 @@ final class Choice {
         if (devices.isEmpty()) {
             return;
         }
+        if (devices.size() > 1 && !chosen.get(Phase.LINEAR).runsDecoder()) {
+            throw EngineException.usage("--devices shares out the layers of a model that runs on devices as a whole; leave "
+                    + "out what names other implementations, or give one --device.");
+        }
         List<AttentionProvider> providers = chosen.values().stream().distinct().toList();
         List<Device> known = known(providers);
-        if (!devices.stream().allMatch(device -> has(known, device))) {
-            throw absent(devices, providers);
-        }
-        if (devices.size() == 1) {
-            return;
-        }
-        if (!chosen.get(Phase.LINEAR).runsDecoder()) {
-            throw EngineException.usage("--devices shares out the layers of a model that runs on devices as a whole; leave "
-                    + "out what names implementations, or give one --device.");
-        }
         Set<String> taken = new HashSet<>();
         for (String device : devices) {
-            String id = known.stream().filter(one -> one.is(device)).findFirst().orElseThrow().id();
+            String id = known.stream().filter(one -> one.is(device)).map(Device::id).findFirst()
+                    .orElseThrow(() -> absent(devices, providers));
             if (!taken.add(id)) {
                 throw EngineException.usage("--devices names the device " + id + " twice; it takes one part of the layers.");
             }
@@ -105,7 +100,8 @@ final class Choice {
         String option = devices.size() == 1 ? "--device " : "--devices ";
         if (known.isEmpty()) {
             return EngineException.usage(option + String.join(",", devices) + " needs an implementation that runs on "
-                    + "devices; use for example --dsa-decode-backend tornado, and see 'engine devices'.");
+                    + "devices; use for example " + (devices.size() == 1 ? "--dsa-decode-backend" : "--linear-backend")
+                    + " tornado, and see 'engine devices'.");
         }
         String device = devices.stream().filter(one -> !has(known, one)).findFirst().orElseThrow();
         return EngineException.usage(option + device + " is not there; use one of "
