@@ -33,23 +33,24 @@ class SamplingCallsTest {
 
     /** Logits of a row that make trouble, or random ones. */
     private enum Row {
-        RANDOM, TIES, EQUAL, ZEROS, NEGATIVE, SOME_NAN, FEW_FINITE, LAST_IS_BEST;
+        RANDOM, TIES, EQUAL, ZEROS, NEGATIVE, SOME_NAN, FIRST_NAN, FEW_FINITE, INFINITE, LAST_IS_BEST;
 
         float[] logits(int count, Random random) {
             float[] logits = new float[count];
             for (int i = 0; i < count; i++) {
                 logits[i] = switch (this) {
-                    case RANDOM, LAST_IS_BEST -> (float) random.nextGaussian() * 4;
+                    case RANDOM, INFINITE, LAST_IS_BEST -> (float) random.nextGaussian() * 4;
                     case TIES -> random.nextInt(4);
                     case EQUAL -> -7;
                     case ZEROS -> random.nextBoolean() ? 0f : -0f;
                     case NEGATIVE -> -random.nextFloat() - 1;
                     case SOME_NAN -> i > 0 && random.nextInt(3) == 0 ? Float.NaN : random.nextFloat() - 0.5f;
+                    case FIRST_NAN -> i == 0 ? Float.NaN : i;
                     case FEW_FINITE -> i == count / 2 ? -3 : i == 0 || random.nextBoolean() ? Float.NEGATIVE_INFINITY : Float.NaN;
                 };
             }
-            if (this == LAST_IS_BEST) {
-                logits[count - 1] = 100;
+            if (this == LAST_IS_BEST || this == INFINITE) {
+                logits[count - 1] = this == INFINITE ? Float.POSITIVE_INFINITY : 100;
             }
             return logits;
         }
@@ -98,6 +99,7 @@ class SamplingCallsTest {
                 sampling.ask(found);
                 sampling.outputs(rows);
                 recording.run();
+                tensor.data().init(-1f); // what is found comes from the device
                 sampling.fetch(found);
                 for (int row = 0; row < rows; row++) {
                     check(logits[row], asked(run, row), found, row);
@@ -130,7 +132,7 @@ class SamplingCallsTest {
                 .sorted()
                 .toArray();
         String what = options + " of row " + row;
-        if (Float.isNaN(logits[0]) || expected.length == 0) {
+        if (Float.isNaN(logits[0]) || expected.length == 0 || logits[logits.length - 1] == Float.POSITIVE_INFINITY) {
             assertEquals(0, best.count(), what);
             Sampler sampler = new Sampler(options, new int[0]);
             assertThrows(EngineException.class, () -> sampler.next(logits, 0, logits.length));
