@@ -32,8 +32,8 @@ public final class Sampler {
     }
 
     /**
-     * How many of the best tokens are enough to {@linkplain #next(Candidates) draw} what would be drawn from all; 0 where
-     * all logits are needed.
+     * How many of the best tokens are enough to {@linkplain #next(Candidates) draw} what would be drawn from all; 0
+     * where all logits are needed.
      */
     public int enough() {
         if (changes()) {
@@ -47,7 +47,9 @@ public final class Sampler {
         if (best.count() == 0) {
             throw notFinite();
         }
-        int drawn = enough() == 1 ? greedy(best.logits(), best.at(), best.count()) : draw(best.logits(), best.at(), best.count());
+        int drawn = enough() == 1
+                ? greedy(best.logits(), best.at(), best.count())
+                : draw(best.logits(), best.at(), best.count());
         return best.tokens()[best.at() + drawn];
     }
 

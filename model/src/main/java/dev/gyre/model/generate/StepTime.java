@@ -5,9 +5,9 @@ import java.util.Map;
 /**
  * Where the time of a decode step goes, a token of every sequence; in microseconds.
  *
- * @param host what is not measured apart: Java before, between and behind the runs of the device; the whole step where the
- *     decoder runs on the host, attention on a device included
- * @param launch a run of the device in which no kernel finds a row: starting the kernels and hearing that they have ended
+ * @param host what is not measured apart: Java before, between and behind the runs of the device; the whole step where
+ *     the decoder runs on the host, attention on a device included
+ * @param launch a run of the device in which no kernel finds a row: starting the kernels and hearing that they ended
  * @param device what runs took beyond that, and fetching results; both are 0 where there is no device
  */
 public record StepTime(double host, double launch, double device) {

@@ -59,8 +59,8 @@ public final class Throughput {
             boolean onDevice,
             HiSparseStats hot) {
         /**
-         * Depth, batch, mean and standard deviation of both rates, the parts of a step, and with HiSparse the share of latents that were hot
-         * and what was fetched for a new token, by the names that {@code engine bench} prints.
+         * Depth, batch, mean and standard deviation of both rates, the parts of a step, and with HiSparse the share of
+         * latents that were hot and what was fetched for a new token, by the names that {@code engine bench} prints.
          */
         public Map<String, Object> fields() {
             Map<String, Object> fields = new LinkedHashMap<>();
@@ -113,7 +113,7 @@ public final class Throughput {
         Throughput bench = new Throughput(model, batch, depth);
         List<Times> times = new ArrayList<>();
         HiSparseStats warm = null;
-        StepTime step = null;
+        StepTime step;
         try (ModelRunner runner = model.runner(batch, (int) length)) {
             for (int repetition = -1; repetition < repetitions; repetition++) { // the first warms up
                 Times measured = bench.repeat(runner, prefill, decode);
@@ -126,8 +126,12 @@ public final class Throughput {
             step = decode == 0 ? null : bench.step(times, decode);
         }
         HiSparseStats hot = warm == null ? null : model.hiSparseStats().get(Phase.DECODE).since(warm);
-        List<Double> prefills = times.stream().filter(t -> prefill > 0).map(t -> 1e9 * batch * prefill / t.prefill).toList();
-        List<Double> decodes = times.stream().filter(t -> decode > 0).map(t -> 1e9 * batch * decode / t.decode).toList();
+        List<Double> prefills = prefill == 0
+                ? List.of()
+                : times.stream().map(t -> 1e9 * batch * prefill / t.prefill).toList();
+        List<Double> decodes = decode == 0
+                ? List.of()
+                : times.stream().map(t -> 1e9 * batch * decode / t.decode).toList();
         return new Result(depth, batch, prefill, decode, prefills, decodes, step, bench.meter.isPresent(), hot);
     }
 
@@ -146,6 +150,7 @@ public final class Throughput {
         return meter.map(m -> new long[] {m.runs(), m.nanos()}).orElseGet(() -> new long[2]);
     }
 
+    /** A prompt and new tokens for every sequence. */
     private Times repeat(ModelRunner runner, int prefill, int decode) {
         int vocabulary = model.config().vocabulary();
         SplittableRandom random = new SplittableRandom(7);
@@ -179,7 +184,7 @@ public final class Throughput {
         return new Times(middle - start, end - middle, after[0] - before[0], after[1] - before[1]);
     }
 
-    /** Draws the most likely token of each sequence; fails where the answer is not a number: a time is worth nothing then. */
+    /** Draws each sequence's most likely token; fails where that is no number: a time is worth nothing then. */
     private record Greedy(int[][] next, int vocabulary, Sampler sampler) implements ModelRunner.Sink {
         Greedy(int[][] next, int vocabulary) {
             this(next, vocabulary, new Sampler(SamplingOptions.GREEDY, new int[0]));

@@ -90,7 +90,8 @@ public final class Decoder {
      * Logits of some rows of the last step, a few at a time.
      *
      * @param rows row numbers of the step, the first {@code count} of them
-     * @param enough how many of a row's best tokens are enough, in the order of {@code rows}; 0 where all logits are needed
+     * @param enough how many of a row's best tokens are enough, in the order of {@code rows}; 0 where all logits are
+     *     needed
      */
     public void logits(int[] rows, int[] enough, int count, LogitSink sink) {
         if (count == 0 && !ops.recorded()) {

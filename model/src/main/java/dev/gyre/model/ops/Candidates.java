@@ -1,7 +1,7 @@
 package dev.gyre.model.ops;
 
 /**
- * The tokens of a row that have the highest logits, of equals those with the lowest ids. Only valid until the next step.
+ * The tokens of a row that have the highest logits, of equals those with the lowest ids. Valid until the next step.
  *
  * @param tokens their ids are {@code [at, at + count)}, ascending
  * @param logits theirs, at the same places; meaningless where a single token was asked for

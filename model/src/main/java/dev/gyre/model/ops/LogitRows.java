@@ -3,7 +3,7 @@ package dev.gyre.model.ops;
 import java.util.Arrays;
 
 /**
- * What comes to the host of some rows' logits: all of a row, or the best of it where these are {@linkplain #add enough}.
+ * What comes to the host of some rows' logits: all of a row, or its best where these are {@linkplain #add enough}.
  * Reused from step to step.
  */
 public final class LogitRows {

@@ -266,7 +266,7 @@ class SamplerTest {
         assertEquals(0, new Sampler(penalties(1, 0.5, 0), NO_PROMPT).enough());
         SamplingOptions biased = new SamplingOptions(0, 0, 1, 0, 1, 0, 0, 0, Map.of(3, 5.0));
         assertEquals(0, new Sampler(biased, NO_PROMPT).enough());
-        assertSays(() -> new Sampler(SamplingOptions.GREEDY, NO_PROMPT).next(new Candidates(new int[1], new float[1], 0, 0)),
-                "logits are not finite");
+        Candidates none = new Candidates(new int[1], new float[1], 0, 0);
+        assertSays(() -> new Sampler(SamplingOptions.GREEDY, NO_PROMPT).next(none), "logits are not finite");
     }
 }

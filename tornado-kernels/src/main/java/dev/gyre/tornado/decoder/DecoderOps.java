@@ -160,15 +160,12 @@ public final class DecoderOps implements Ops {
         failed = false;
     }
 
-    /** A run that has nothing to do. */
-    private void idle() {
-        set(0, 0);
-        run();
-    }
-
     @Override
     public Optional<DeviceMeter> meter() {
-        return Optional.of(new RecordingMeter(() -> recording, this::idle));
+        return Optional.of(new RecordingMeter(() -> recording, () -> {
+            set(0, 0);
+            run();
+        }));
     }
 
     private void set(int rows, int outputs) {

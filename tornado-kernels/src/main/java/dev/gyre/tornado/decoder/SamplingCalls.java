@@ -11,9 +11,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.LongArray;
 
 /**
- * The end of the graph: the best tokens of rows of logits. One int a row comes back where one token is enough, {@code k}
- * pairs of ints where {@code k} are; all logits of a row only where they are needed. In a run where all rows' are needed,
- * the kernels find no row and do nothing.
+ * The end of the graph: the best tokens of rows of logits. One int a row comes back where one token is enough,
+ * {@code k} pairs of ints where {@code k} are, and all logits of a row only where they are needed. In a run that needs
+ * all logits of all rows the kernels find no row and do nothing.
  */
 final class SamplingCalls {
     /** The most tokens that are looked for; who wants more gets all logits. */
@@ -39,8 +39,8 @@ final class SamplingCalls {
         int capacity = logits.capacity();
         int stride = Math.ceilDiv(vocabulary, TopKKernels.STRETCH) * TopKKernels.STRETCH;
         if (stride >= TopKKernels.LONGEST) {
-            throw new EngineException("tornado serves vocabularies of fewer than " + TopKKernels.LONGEST + " tokens, and this "
-                    + "model has " + vocabulary + "; use --linear-backend vector.");
+            throw new EngineException("tornado serves vocabularies of fewer than " + TopKKernels.LONGEST
+                    + " tokens, and this model has " + vocabulary + "; use --linear-backend vector.");
         }
         meta.set(2, stride);
         meta.set(SamplingKernels.VOCABULARY, vocabulary);
@@ -71,8 +71,8 @@ final class SamplingCalls {
         }
         recording.call("candidates", 5, capacity, topkThreads, TopKKernels.LOCAL_BYTES, call -> call.kernel(
                 TopKKernels::kTopK, meta, searched, pages, bits, flags, keys, found, chosen, slots));
-        recording.call("pairs", blocks, SamplingKernels.BLOCK, 0, call -> call.kernel(SamplingKernels::kCandidates, meta,
-                chosen, bits, candidates));
+        recording.call("pairs", blocks, SamplingKernels.BLOCK, 0, call -> call.kernel(SamplingKernels::kCandidates,
+                meta, chosen, bits, candidates));
         recording.onDemand(logits.packed(), best, candidates);
     }
 

@@ -6,14 +6,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.LongArray;
 
 /**
- * The most likely tokens of rows of logits, so that not all logits must come to the host: the best one of each row, and for
- * {@link TopKKernels#kTopK} the logits as it reads them and what it selected as the host reads it.
+ * The most likely tokens of rows of logits, so that not all logits must come to the host: the best one of each row, and
+ * for {@link TopKKernels#kTopK} the logits as it reads them and what it selected as the host reads it.
  *
- * <p>Logits are compared as ints ({@link TopKSteps#order}): OpenCL's default flags allow comparisons of floats to take NaN
- * for anything. Of equal logits the lower token is better, NaN is no token's best.
+ * <p>Logits are compared as ints ({@link TopKSteps#order}): OpenCL's default flags allow comparisons of floats to take
+ * NaN for anything. Of equal logits the lower token is better; NaN is below every number.
  *
- * <p>{@code meta} begins as that of {@link TopKKernels#kTopK}: rows, k, row stride of the bits; at {@link #VOCABULARY} is how
- * many logits a row has.
+ * <p>{@code meta} begins as that of {@link TopKKernels#kTopK}: rows, k, row stride of the bits; at {@link #VOCABULARY}
+ * is how many logits a row has.
  */
 public final class SamplingKernels {
     /** Threads of a block. */
@@ -50,9 +50,10 @@ public final class SamplingKernels {
     }
 
     /**
-     * The best of parts of rows. Every block that a row can have has a place in {@code parts}, also those without work.
+     * The best of parts of rows. Every block has a place in {@code parts}, also those without work.
      *
-     * @param parts {@code [blocks]}: of {@link #share} parts of each row the best logit's key and, in the lower half, its token
+     * @param parts {@code [blocks]}: for each row, of {@link #share} parts the best logit's key and in the lower half
+     *     its token
      */
     public static void kPartBest(KernelContext context, IntArray meta, IntArray bits, LongArray parts) {
         int share = share(meta, context.globalGroupSizeX / BLOCK);
@@ -71,8 +72,8 @@ public final class SamplingKernels {
     }
 
     /**
-     * The best token of each row; -1 where its logit is not finite or the first token's is NaN, which a search from the first
-     * on would keep. One block a row.
+     * The best token of each row; -1 where its logit is not finite or the first token's is NaN, which a search from the
+     * first on would keep. One block a row.
      *
      * @param partBlocks how many blocks {@link #kPartBest} had
      * @param best {@code [rows]}
@@ -90,7 +91,8 @@ public final class SamplingKernels {
         int key = (int) (top >> 32);
         int token = LAST - (int) top;
         int first = TopKSteps.order(bits.get(row * meta.get(2)));
-        int wrong = (key >= TopKSteps.MOST ? 1 : 0) + (key <= -TopKSteps.MOST ? 1 : 0) + (first == TopKSteps.LEAST ? 1 : 0);
+        int wrong = (key >= TopKSteps.MOST ? 1 : 0) + (key <= -TopKSteps.MOST ? 1 : 0)
+                + (first == TopKSteps.LEAST ? 1 : 0);
         if (context.localIdx == 0) {
             best.set(row, wrong > 0 ? -1 : token);
         }

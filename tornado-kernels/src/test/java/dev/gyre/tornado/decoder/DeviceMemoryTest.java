@@ -26,9 +26,9 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * A device's memory does not fill up while texts grow, and where it is too small that is said and what was taken is given
- * back. In JVMs of their own: TornadoVM reads once how much memory it may take, and what it has taken is to be seen
- * through reflection alone. (What a plan says of it, {@code getCurrentDeviceMemoryUsage}, is what its last run added.)
+ * A device's memory does not fill up while texts grow, and where it is too small that is said and what was taken is
+ * given back. In JVMs of their own: TornadoVM reads once how much memory it may take, and how much it has taken only
+ * reflection tells. (What a plan says of it, {@code getCurrentDeviceMemoryUsage}, is what its last run added.)
  */
 class DeviceMemoryTest {
     private static final String DRIVERS = "tornado.drivers.";
@@ -90,7 +90,8 @@ class DeviceMemoryTest {
                     .withModel(OnDevice.GOLDEN.resolve("v32-yarn"))
                     .withConfigOverride("{\"max_position_embeddings\":1200}")
                     .withChunks(4, 1 << 20);
-            try (Model model = Model.open(OnDevice.on("tornado", options)); ModelRunner runner = model.runner(1, 1200)) {
+            try (Model model = Model.open(OnDevice.on("tornado", options));
+                    ModelRunner runner = model.runner(1, 1200)) {
                 int tokens = generate(model, runner, 10).length;
                 System.out.println("said: " + taken());
                 tokens += generate(model, runner, 1000).length;
@@ -102,7 +103,8 @@ class DeviceMemoryTest {
         /** Bytes that TornadoVM has allocated on the device. */
         private static long taken() throws ReflectiveOperationException {
             Object buffers = call(call(TornadoDevices.preferred(), "getDeviceContext"), "getBufferProvider");
-            Field available = Class.forName(PACKAGES + "common.TornadoBufferProvider").getDeclaredField("currentMemoryAvailable");
+            Class<?> provider = Class.forName(PACKAGES + "common.TornadoBufferProvider");
+            Field available = provider.getDeclaredField("currentMemoryAvailable");
             available.setAccessible(true);
             return ((long) MEGABYTES << 20) - available.getLong(buffers);
         }
@@ -119,14 +121,16 @@ class DeviceMemoryTest {
     void tooLittleMemoryAndThenEnough() throws IOException, InterruptedException {
         List<String> said = run(SmallDevice.class, 64);
         String answer;
-        try (Model model = Model.open(OnDevice.on("vector", SmallDevice.OPTIONS)); ModelRunner runner = model.runner(1, 64)) {
+        try (Model model = Model.open(OnDevice.on("vector", SmallDevice.OPTIONS));
+                ModelRunner runner = model.runner(1, 64)) {
             answer = Arrays.toString(generate(model, runner, 6));
         }
         assertEquals(5, said.size(), said.toString());
         for (int failure : new int[] {0, 2, 3}) {
             String sentence = said.get(failure);
-            assertTrue(sentence.matches("what runs on the device needs \\d{8,9} bytes there: .* has \\d+ bytes, and of the 64MB "
-                    + "that TornadoVM may take of them too little is left; set .*-Dtornado.device.memory=.*"), sentence);
+            assertTrue(sentence.matches("what runs on the device needs \\d{8,9} bytes there: .* has \\d+ bytes, and of "
+                    + "the 64MB that TornadoVM may take of them too little is left; set .*-Dtornado.device.memory=.*"),
+                    sentence);
         }
         assertEquals(answer, said.get(1));
         assertEquals(answer, said.get(4));
@@ -141,7 +145,8 @@ class DeviceMemoryTest {
 
         public static void main(String[] args) {
             for (int tokens : new int[] {4096, 256, 4096, 8192, 2048}) {
-                try (Model model = Model.open(OnDevice.on("tornado", OPTIONS)); ModelRunner runner = model.runner(4, tokens)) {
+                try (Model model = Model.open(OnDevice.on("tornado", OPTIONS));
+                        ModelRunner runner = model.runner(4, tokens)) {
                     System.out.println("said: " + Arrays.toString(generate(model, runner, 6)));
                 } catch (EngineException e) {
                     System.out.println("said: " + e.getMessage());

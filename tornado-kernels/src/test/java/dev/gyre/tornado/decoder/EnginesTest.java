@@ -162,7 +162,8 @@ class EnginesTest {
             List<GenerationRequest> requests = new ArrayList<>();
             for (int i = 0; i < 6; i++) {
                 SamplingOptions sampling = i % 3 == 2 ? WISHES.getLast() : SamplingOptions.GREEDY;
-                requests.add(new GenerationRequest(OnDevice.tokens(4 + i, 160, i), options(8, sampling), i % 3 - 1, null, false));
+                int[] prompt = OnDevice.tokens(4 + i, 160, i);
+                requests.add(new GenerationRequest(prompt, options(8, sampling), i % 3 - 1, null, false));
             }
             for (TokenStream stream : engine.submit(requests)) {
                 said.append('\n');

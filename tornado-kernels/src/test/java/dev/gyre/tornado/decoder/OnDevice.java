@@ -1,5 +1,6 @@
 package dev.gyre.tornado.decoder;
 
+import dev.gyre.attention.backend.AttentionProvider;
 import dev.gyre.attention.backend.Device;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.backend.Providers;
@@ -14,7 +15,7 @@ import java.util.Random;
 
 /** What tests of whole models on a device share. */
 final class OnDevice {
-    /** The first two layers of tiny-v32, one dense and one of experts; the others pass for those of token prediction. */
+    /** The first two layers of tiny-v32, one dense, one of experts; the others pass for those of token prediction. */
     static final String TWO_LAYERS = "{\"num_hidden_layers\":2,\"num_nextn_predict_layers\":2}";
     static final Path GOLDEN = Path.of("../model/src/test/resources/golden");
 
@@ -24,7 +25,8 @@ final class OnDevice {
     static void assume() {
         Providers.load().all().stream()
                 .filter(provider -> provider.name().equals("tornado"))
-                .forEach(provider -> Assumptions.assumeTrue(provider.missing().isEmpty(), provider.missing().toString()));
+                .map(AttentionProvider::missing)
+                .forEach(missing -> Assumptions.assumeTrue(missing.isEmpty(), missing.toString()));
     }
 
     /** The devices of the first backend; skips the test where there is only one. */
