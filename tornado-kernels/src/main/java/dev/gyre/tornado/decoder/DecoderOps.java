@@ -11,6 +11,7 @@ import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.IndexInput;
+import dev.gyre.model.ops.Memory;
 import dev.gyre.model.ops.MlaShape;
 import dev.gyre.model.ops.MoeWeights;
 import dev.gyre.model.ops.Ops;
@@ -96,6 +97,27 @@ public final class DecoderOps implements Ops {
     @Override
     public void loading(WorkerPool pool, LoadListener listener) {
         weights.loading(pool, listener);
+    }
+
+    @Override
+    public Memory memory() {
+        return new Memory(
+                device.getPhysicalDevice().getDeviceName().strip(), device.getPhysicalDevice().getDeviceGlobalMemorySize());
+    }
+
+    @Override
+    public Map<String, Long> stored(Weight weight) {
+        return WeightPool.stored(weight);
+    }
+
+    @Override
+    public long workBytes(ModelConfig config, int rows, int sequences, int longest) {
+        return new WorkBytes(config, selections, capacity).of(sequences, longest);
+    }
+
+    /** Bytes of all arrays on the device; of a step that has been run. */
+    long deviceBytes() {
+        return recording.deviceBytes();
     }
 
     @Override

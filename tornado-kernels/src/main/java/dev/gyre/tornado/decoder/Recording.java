@@ -157,6 +157,11 @@ final class Recording implements AutoCloseable {
         plan.fetch(arrays);
     }
 
+    /** Bytes of all arrays on the device. */
+    long deviceBytes() {
+        return plan.deviceBytes();
+    }
+
     @Override
     public void close() {
         if (plan != null) {

@@ -68,8 +68,7 @@ public final class DevicePlan implements AutoCloseable {
             last = chosen.execute();
             failed = false;
         } catch (TornadoOutOfMemoryException e) {
-            long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
-            throw new EngineException("what runs on the device needs " + wanted + " bytes there: "
+            throw new EngineException("what runs on the device needs " + deviceBytes() + " bytes there: "
                     + device.getPhysicalDevice().getDeviceName() + " ("
                     + device.getPhysicalDevice().getDeviceGlobalMemorySize() + " bytes), and what TornadoVM may take of it (4 GB where nothing else is said) is used up; set "
                     + "JDK_JAVA_OPTIONS=-Dtornado.device.memory=<N>GB, or use a shorter --context-length or a smaller "
@@ -78,6 +77,11 @@ public final class DevicePlan implements AutoCloseable {
             throw new EngineException("the device " + device.getPhysicalDevice().getDeviceName()
                     + " has no matrix instructions for this cache dtype; use --kv-cache-dtype f32.", e);
         }
+    }
+
+    /** Bytes of all arrays on the device. */
+    public long deviceBytes() {
+        return graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
     }
 
     /** Brings arrays of the last run back. */
