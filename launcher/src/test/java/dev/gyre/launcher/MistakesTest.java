@@ -83,6 +83,7 @@ class MistakesTest {
         "info --selection-policy hisa:blocks=1 | blocks",
         "info --selection-policy recent:sink=9 --index-topk 9 | sink",
         "info --selection-policy oracle --attention-backend dense | dense",
+        "info --batch 0 | --batch",
         "info --hisparse-hot-tokens 0 | --hisparse-hot-tokens",
         "info --hisparse-hot-tokens 255 | index_topk",
         "info --hisparse-hot-tokens 300 --attention-backend dense | dense",

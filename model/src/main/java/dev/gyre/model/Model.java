@@ -46,8 +46,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.ServiceLoader;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
 /**
@@ -66,8 +64,6 @@ import java.util.stream.IntStream;
  * One thread at a time.
  */
 public final class Model implements AutoCloseable {
-    private static final Pattern LAYER_TENSOR = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.");
-
     private final ModelFiles files;
     /** Of all layers. */
     private final ModelConfig whole;
@@ -253,13 +249,9 @@ public final class Model implements AutoCloseable {
         if (config.tiedEmbeddings() && tensor.equals("lm_head.weight")) {
             return true;
         }
-        Matcher name = LAYER_TENSOR.matcher(tensor);
-        if (!name.lookingAt()) {
-            return false;
-        }
-        int layer = Integer.parseInt(name.group(1));
-        int run = layer - config.firstLayer();
-        return (run < 0 || run >= config.layers()) && layer < whole.layers() + whole.mtpLayers();
+        int layer = ModelConfig.layerOf(tensor);
+        boolean run = layer >= config.firstLayer() && layer < config.firstLayer() + config.layers();
+        return layer >= 0 && !run && layer < whole.layers() + whole.mtpLayers();
     }
 
     /** The shape of the model. */
@@ -322,9 +314,32 @@ public final class Model implements AutoCloseable {
         return weights.parameters();
     }
 
+    /** Whether weights come from files, rather than from config.json. */
+    public boolean hasCheckpoint() {
+        return weights instanceof Checkpoint;
+    }
+
     /** Bytes of all weights in the formats of their files. */
     public long weightBytes() {
         return weights.bytes();
+    }
+
+    /**
+     * What the model takes of the memory that it runs in, for so many sequences of {@link #contextLength()} tokens.
+     *
+     * @param usable the most bytes that it may take; what there are beyond the memory's do not count
+     */
+    public MemoryPlan memoryPlan(int sequences, long usable) {
+        return new MemoryPlanner(
+                        config,
+                        decoder,
+                        ops,
+                        weights.weights(),
+                        cacheShapes(),
+                        cacheDtype(),
+                        attention.policy().usesIndexer(),
+                        options)
+                .plan(sequences, contextLength(), Math.min(usable, ops.memory().bytes()));
     }
 
     /** The most tokens of a sequence. */

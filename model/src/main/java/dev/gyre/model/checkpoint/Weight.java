@@ -5,6 +5,7 @@ import dev.gyre.attention.numeric.Fp8E4M3;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Map;
 
 /**
  * A weight matrix {@code [rows, columns]} (or a vector: one row) in the dtype of its file, usually memory-mapped. One of
@@ -47,6 +48,14 @@ public record Weight(
     /** Bytes in the file, scales included. */
     public long bytes() {
         return elements() * dtype.bytes() + blocks() * Float.BYTES;
+    }
+
+    /** The same by format: FP8's scales are {@code F32}. */
+    public Map<String, Long> formats() {
+        long elements = elements() * dtype.bytes();
+        return dtype == DType.F8_E4M3
+                ? Map.of(dtype.name(), elements, DType.F32.name(), blocks() * Float.BYTES)
+                : Map.of(dtype.name(), elements);
     }
 
     /** Copies the elements, row-major as in the file, to {@code target[at..]}; {@code at} in bytes. */

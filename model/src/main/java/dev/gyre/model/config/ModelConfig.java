@@ -3,6 +3,9 @@ package dev.gyre.model.config;
 import dev.gyre.attention.EngineException;
 import dev.gyre.attention.policy.IndexSharing;
 
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
 /**
  * The shape of a DeepSeek-V3-family model.
  *
@@ -40,6 +43,7 @@ public record ModelConfig(
         boolean tiedEmbeddings,
         int blockRows,
         int blockColumns) {
+    private static final Pattern LAYER_TENSOR = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.");
 
     /**
      * Multi-head Latent Attention.
@@ -140,6 +144,12 @@ public record ModelConfig(
     public boolean isMoe(int layer) {
         int number = firstLayer + layer;
         return moe != null && number >= moe.firstLayer() && number % moe.every() == 0;
+    }
+
+    /** The number in the model of the layer that a tensor belongs to; -1 where it is of none. */
+    public static int layerOf(String tensor) {
+        Matcher name = LAYER_TENSOR.matcher(tensor);
+        return name.lookingAt() ? Integer.parseInt(name.group(1)) : -1;
     }
 
     /** What the names of a layer's tensors begin with. */

@@ -12,6 +12,7 @@ import dev.gyre.model.ops.Tensor;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * A DeepSeek-V3-family decoder: embedding, layers, final norm, head. Holds the activations of the step in flight, so
@@ -65,7 +66,7 @@ public final class Decoder {
     public void forward(Step step) {
         QueryRows rows = step.rows();
         if (work == null || work.capacity < rows.rows()) {
-            work = new Workspace(ops, config, ops.capacity(rows.rows()));
+            work = new Workspace(ops, config, indexes(), ops.capacity(rows.rows()));
         }
         ops.embed(step, embedding, work.stream);
         step.observer().hidden(0, rows, work.stream, ops);
@@ -74,6 +75,23 @@ public final class Decoder {
             layers.get(layer).forward(ops, step, work);
             step.observer().hidden(layer + 1, rows, work.stream, ops);
         }
+    }
+
+    private boolean indexes() {
+        return IntStream.range(0, config.layers()).anyMatch(ops::usesIndexer);
+    }
+
+    /** Bytes of the activations where steps have so many rows, and as many of their logits are wanted. */
+    public long activationBytes(int rows) {
+        TensorBytes bytes = new TensorBytes();
+        new Workspace(bytes, config, indexes(), ops.capacity(rows));
+        int group = ops.capacity(Math.min(rows, LOGIT_ROWS));
+        bytes.tensor(group, config.hidden());
+        bytes.tensor(group, config.vocabulary());
+        if (!ops.recorded()) {
+            bytes.tensor(group, config.vocabulary()); // the copy that is handed out lies in the same memory
+        }
+        return bytes.bytes();
     }
 
     /** Receives the logits of one row. */

@@ -6,15 +6,17 @@ import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.config.ModelConfig;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
  * The operations of a decoder. A model calls them in order; each may be carried out at once or recorded. Rows beyond
  * the {@code rows} of a call are neither read nor written. In and out may be the same tensor only where it says so.
  */
-public interface Ops extends AutoCloseable {
+public interface Ops extends Tensors, AutoCloseable {
     /** The most rows of a step. */
     default int mostRows() {
         return Integer.MAX_VALUE;
@@ -41,6 +43,23 @@ public interface Ops extends AutoCloseable {
     /** Threads that may help to copy weights, and who hears how far that is; before anything else. */
     default void loading(WorkerPool pool, LoadListener listener) {}
 
+    /** Where weights, caches and tensors lie. */
+    Memory memory();
+
+    /** Bytes that a weight takes there, by format. */
+    default Map<String, Long> stored(Weight weight) {
+        return weight.formats();
+    }
+
+    /**
+     * Bytes of what operations keep there beside weights, caches and tensors: for experts, angles, selections.
+     *
+     * @param rows the most rows of a step
+     * @param sequences texts at once
+     * @param longest the most tokens of each
+     */
+    long workBytes(ModelConfig config, int rows, int sequences, int longest);
+
     /**
      * The caches that {@link #append} fills and {@link #attend} reads.
      *
@@ -60,12 +79,6 @@ public interface Ops extends AutoCloseable {
     /** Gives back what the operations hold; they must not be used again. */
     @Override
     default void close() {}
-
-    /** A new activation matrix of unspecified content. */
-    Tensor tensor(int capacity, int columns);
-
-    /** A view of some columns of a matrix. */
-    Tensor columns(Tensor tensor, int from, int count);
 
     /** Copies the first rows to the host: {@code [rows, columns]}. */
     void read(Tensor tensor, int rows, float[] target);

@@ -88,6 +88,11 @@ final class AttentionCalls {
         return stride;
     }
 
+    /** Whether positions of every layer that selects are kept. */
+    static boolean apart(long capacity, long k, int layers) {
+        return capacity * k * layers <= MOST_POSITIONS;
+    }
+
     /** Rejects what the kernels cannot serve. */
     static void check(List<CacheShape> shapes, CacheDtype dtype) {
         for (CacheShape shape : shapes) {
@@ -169,8 +174,7 @@ final class AttentionCalls {
                             DeviceTensor.of(index.queries()).packed(), DeviceTensor.of(index.weights()).packed(),
                             cache.keyInts(), cache.keyFloats(), table, scores));
         }
-        boolean apart = (long) capacity * k * pages.layers() <= MOST_POSITIONS;
-        IntArray chosen = apart || positions.isEmpty() ? DeviceArrays.ints(capacity * k) : positions.getFirst();
+        IntArray chosen = apart(capacity, k, pages.layers()) || positions.isEmpty() ? DeviceArrays.ints(capacity * k) : positions.getFirst();
         positions.add(chosen);
         layers.add(layer);
         recording.call("topk", 5, capacity, topkThreads, TopKKernels.LOCAL_BYTES, call -> call.kernel(

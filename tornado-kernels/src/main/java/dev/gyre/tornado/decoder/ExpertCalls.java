@@ -80,13 +80,13 @@ final class ExpertCalls {
                     + experts.getFirst().up().name() + " have different dtypes, and --linear-backend tornado serves what is "
                     + "alike; use --linear-backend vector.");
         }
-        int first = recording.shape(DecoderOps.join(
-                DecoderOps.join(new int[] {count, inner, x.offset(), x.stride(), inner}, gate.numbers()),
+        int first = recording.shape(RowCalls.join(
+                RowCalls.join(new int[] {count, inner, x.offset(), x.stride(), inner}, gate.numbers()),
                 new int[] {up.begin(), up.scales()}));
         recording.call("hidden", blocks(inner, ExpertKernels.HIDDEN_OUTPUTS, count), ExpertKernels.BLOCK,
                 LinearKernels.LOCAL_BYTES, call -> call.kernel(ExpertKernels::kHidden, recording.shapes(), first, lists,
                         x.data(), recording.weights().ints(gate), recording.weights().ints(up), recording.weights().floats(), table, hidden));
-        int second = recording.shape(DecoderOps.join(
+        int second = recording.shape(RowCalls.join(
                 new int[] {count, x.columns(), inner, x.columns()}, out.numbers()));
         recording.call("out", blocks(x.columns(), LinearKernels.OUTPUTS, count), ExpertKernels.BLOCK,
                 LinearKernels.LOCAL_BYTES, call -> call.kernel(ExpertKernels::kOut, recording.shapes(), second, lists,

@@ -196,6 +196,11 @@ final class Recording implements AutoCloseable {
         user(array).fetch(array);
     }
 
+    /** Bytes of all arrays on the device. */
+    long deviceBytes() {
+        return stages.stream().mapToLong(Stage::deviceBytes).sum();
+    }
+
     @Override
     public void close() {
         stages.forEach(Stage::close);

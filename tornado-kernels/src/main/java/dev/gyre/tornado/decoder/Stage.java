@@ -128,6 +128,11 @@ final class Stage implements AutoCloseable {
         plan.in(cut.graphOf(array)).fetch(array);
     }
 
+    /** Bytes of all its arrays. */
+    long deviceBytes() {
+        return plan.deviceBytes();
+    }
+
     /** How often it was run. */
     long runs() {
         return plan == null ? 0 : plan.runs();

@@ -83,7 +83,7 @@ final class WeightPool {
         int columns = first.columns();
         int units = Math.ceilDiv(columns, 4);
         int matrixUnits = Math.multiplyExact(first.rows(), units);
-        if (all(weights, DType.F8_E4M3) && columns % 4 == 0 && first.blockColumns() % 4 == 0) {
+        if (weights.stream().allMatch(weight -> keeps(weight, DType.F8_E4M3))) {
             int blocks = Math.ceilDiv(columns, first.blockColumns());
             int matrixScales = Math.ceilDiv(first.rows(), first.blockRows()) * blocks;
             int scales = floats(Math.multiplyExact(matrixScales, weights.size()));
@@ -96,7 +96,7 @@ final class WeightPool {
             return new Place(bin, Decode.FP8, columns, units, first.blockRows(), first.blockColumns() / 4, blocks, begin,
                     scales);
         }
-        if (all(weights, DType.BF16) && columns % 4 == 0) {
+        if (weights.stream().allMatch(weight -> keeps(weight, DType.BF16))) {
             int matrixInts = Math.multiplyExact(matrixUnits, 2);
             int bin = bin(weights, matrixInts);
             int begin = Decode.LEAD + take(bin, Math.multiplyExact(matrixInts, weights.size()));
@@ -116,8 +116,19 @@ final class WeightPool {
         return new Place(0, Decode.F32, columns, units, 1, 1, 1, begin, 0);
     }
 
-    private static boolean all(List<Weight> weights, DType dtype) {
-        return weights.stream().allMatch(weight -> weight.dtype() == dtype);
+    /** Whether a weight is of that dtype and keeps its bits: rows, and blocks of columns, are whole units. */
+    private static boolean keeps(Weight weight, DType dtype) {
+        boolean whole = weight.columns() % 4 == 0 && (dtype != DType.F8_E4M3 || weight.blockColumns() % 4 == 0);
+        return weight.dtype() == dtype && whole;
+    }
+
+    /** Bytes that a weight takes in the arrays, by format; what does not keep its bits is f32, in whole units. */
+    static Map<String, Long> stored(Weight weight) {
+        if (keeps(weight, DType.F8_E4M3) || keeps(weight, DType.BF16)) {
+            return weight.formats();
+        }
+        long row = Math.ceilDiv(weight.columns(), 4) * 4L;
+        return Map.of(DType.F32.name(), weight.rows() * row * Float.BYTES);
     }
 
     /** Copies one of several weights that lie one behind the other. */

@@ -72,8 +72,7 @@ public final class DevicePlan implements AutoCloseable {
             failed = false;
             nanos += System.nanoTime() - start;
         } catch (TornadoOutOfMemoryException e) {
-            long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
-            throw new EngineException("what runs on the device needs " + wanted + " bytes there: "
+            throw new EngineException("what runs on the device needs " + deviceBytes() + " bytes there: "
                     + device.getPhysicalDevice().getDeviceName() + " has "
                     + device.getPhysicalDevice().getDeviceGlobalMemorySize() + " bytes, and of the "
                     + Settings.deviceMemory() + " that TornadoVM may take of them too little is left; set "
@@ -113,6 +112,11 @@ public final class DevicePlan implements AutoCloseable {
     public DevicePlan in(int graph) {
         choose(graph, false);
         return this;
+    }
+
+    /** Bytes of all arrays on the device. */
+    public long deviceBytes() {
+        return graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
     }
 
     /** Brings arrays of the last run back. */

@@ -262,6 +262,28 @@ class DecoderOpsTest {
         }
     }
 
+    /** The plan, made before anything is on the device, against the arrays that a step needed there. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", "v32-yarn", "v3-dense-attention"})
+    void takesWhatThePlanSays(String golden) {
+        ModelOptions options = on("tornado", ModelOptions.defaults().withContextLength(100).withChunks(16, 1 << 20));
+        options = golden.isEmpty()
+                ? options.withConfigOverride(TWO_LAYERS).withCacheDtype(CacheDtype.FP8_E4M3)
+                : options.withModel(GOLDEN.resolve(golden));
+        List<DecoderOps> seen = new ArrayList<>();
+        StepObserver observer = new StepObserver() {
+            @Override
+            public void hidden(int layer, QueryRows rows, Tensor stream, Ops ops) {
+                seen.add((DecoderOps) ops);
+            }
+        };
+        try (Model model = Model.open(options); ModelRunner runner = model.runner(2, 100)) {
+            runner.run(List.of(runner.start()), new int[][] {{1}}, ModelRunner.Wanted.LAST, (s, p, l, at) -> {}, observer);
+            long planned = model.memoryPlan(2, Long.MAX_VALUE).total();
+            assertEquals(seen.getFirst().deviceBytes(), planned, 0.02 * planned);
+        }
+    }
+
     /** Prefixes that requests share, a page of which is copied when one of them goes on. */
     @Test
     void servedAsOnTheCpu() {

@@ -87,7 +87,7 @@ class ProductsTest {
                 int rows = product.weight().rows();
                 int columns = product.weight().columns();
                 WeightPool.Place place = weights.place(List.of(product.weight()));
-                int op = recording.shape(DecoderOps.join(
+                int op = recording.shape(RowCalls.join(
                         new int[] {0, rows, 0, columns, 0, rows, 1, 0, 0, 0, 0}, place.numbers()));
                 recording.call("product", 3, LinearKernels.BLOCK, LinearKernels.LOCAL_BYTES,
                         call -> call.kernel(LinearKernels::kLinear, counts, recording.shapes(), op, product.x(),
