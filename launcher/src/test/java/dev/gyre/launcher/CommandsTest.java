@@ -74,6 +74,9 @@ class CommandsTest {
 
         String[] bench = {"bench", "--prefill", "0", "--decode", "2", "--depth", "9", "--repetitions", "1"};
         JsonNode row = Outcome.json(Outcome.join(bench, split)).get("results").get(0);
+        double tokens = 1e6 / row.get("step_host_us").doubleValue(); // without a device a step is all the host's
+        assertEquals(row.get("decode_tokens_per_second").doubleValue(), tokens, 1e-6 * tokens);
+        assertTrue(!row.has("step_launch_us") && !row.has("step_device_us"), row.toString());
         assertTrue(row.get("hot_latent_hit_percent").doubleValue() < 100, row.toString());
         assertTrue(row.get("bytes_fetched_per_token").doubleValue() > 0, row.toString());
         JsonNode info = Outcome.json(Outcome.join(new String[] {"info"}, split));
@@ -269,10 +272,12 @@ class CommandsTest {
 
         String[] one = {"bench", "--prefill", "3", "--decode", "0", "--repetitions", "1", "--format"};
         List<String> csv = Outcome.of(Outcome.join(one, "csv")).succeeded().out().lines().toList();
-        assertEquals(String.join(",", names(row)), csv.get(0));
+        assertEquals("step_host_us", names(row).getLast());
+        List<String> columns = names(row).subList(0, names(row).size() - 1); // without decoding there is no step
+        assertEquals(String.join(",", columns), csv.get(0));
         assertTrue(csv.get(1).matches("0,1,3,0,[0-9.]+,0\\.0,0\\.0,0\\.0") && csv.size() == 2, csv.toString());
         List<String> md = Outcome.of(Outcome.join(one, "MD")).succeeded().out().lines().toList();
-        assertEquals("| " + String.join(" | ", names(row)) + " |", md.get(0));
+        assertEquals("| " + String.join(" | ", columns) + " |", md.get(0));
         assertTrue(md.get(2).startsWith("| 0 | 1 | 3 | 0 | ") && md.size() == 3, md.toString());
         assertEquals(1, Outcome.of(Outcome.join(one, "json")).json().get("results").size());
     }

@@ -29,6 +29,7 @@ import dev.gyre.model.config.GenerationDefaults;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.generate.ModelRunner;
 import dev.gyre.model.layers.Decoder;
+import dev.gyre.model.ops.DeviceMeter;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.OpsProvider;
 import dev.gyre.model.ops.cpu.CpuOps;
@@ -234,6 +235,11 @@ public final class Model implements AutoCloseable {
     /** What hot latents did so far, in prefill and in decode; empty without {@link ModelOptions#hiSparse()}. */
     public Map<Phase, HiSparseStats> hiSparseStats() {
         return hiSparse == null ? Map.of() : hiSparse.stats();
+    }
+
+    /** Measures how the decoder uses a device; empty where it runs on the host. */
+    public Optional<DeviceMeter> deviceMeter() {
+        return ops.meter();
     }
 
     /** Operations on the engine's threads, for measurements. */

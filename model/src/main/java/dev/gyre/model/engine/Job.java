@@ -6,6 +6,7 @@ import dev.gyre.model.generate.Continuation;
 import dev.gyre.model.generate.Generation;
 import dev.gyre.model.generate.Logprobs;
 import dev.gyre.model.generate.Sequence;
+import dev.gyre.model.ops.Candidates;
 
 import java.util.Arrays;
 
@@ -52,9 +53,25 @@ final class Job {
         return request.timeout() != null && now - submitted > request.timeout().toNanos();
     }
 
+    /** How many of the best tokens {@link #accept(Candidates, EngineListener)} needs; 0 where all logits are needed. */
+    int enough() {
+        return request.topLogprobs() < 0 ? text.enough() : 0;
+    }
+
     /** Draws the next token and passes it on. */
     void accept(float[] logits, int at, EngineListener listener) {
         String piece = text.next(logits, at);
+        int top = request.topLogprobs();
+        int vocabulary = model.config().vocabulary();
+        pass(piece, top < 0 ? null : Logprobs.of(logits, at, vocabulary, text.last(), top), listener);
+    }
+
+    /** Draws the next token from the best of them and passes it on. */
+    void accept(Candidates best, EngineListener listener) {
+        pass(text.next(best), null, listener);
+    }
+
+    private void pass(String piece, Logprobs logprobs, EngineListener listener) {
         long now = System.nanoTime();
         if (text.count() == 1) {
             firstToken = now;
@@ -68,10 +85,7 @@ final class Job {
             tokens = Arrays.copyOf(tokens, Math.min(mostTokens + 1, length * 2));
         }
         tokens[length - 1] = text.last();
-        int top = request.topLogprobs();
-        int vocabulary = model.config().vocabulary();
-        stream.add(new StreamEvent.Token(
-                text.last(), piece, top < 0 ? null : Logprobs.of(logits, at, vocabulary, text.last(), top)));
+        stream.add(new StreamEvent.Token(text.last(), piece, logprobs));
     }
 
     Generation result() {

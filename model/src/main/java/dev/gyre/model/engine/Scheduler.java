@@ -9,11 +9,13 @@ import dev.gyre.attention.cache.PrefixCache;
 import dev.gyre.model.Model;
 import dev.gyre.model.generate.ModelRunner;
 import dev.gyre.model.generate.Sequence;
+import dev.gyre.model.ops.Candidates;
 import dev.gyre.model.ops.StepObserver;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * Continuous batching: between two steps requests come and go. A round is one chunk of prompts, shared evenly by all
@@ -183,23 +185,15 @@ final class Scheduler {
         for (int i = 0; i < tokens.length; i++) {
             prefixes.reserve(jobs.get(i).claim, sequences.get(i).length() + tokens[i].length);
         }
-        List<Job> broken = new ArrayList<>();
-        int[] drawn = new int[1];
+        Draw draw = new Draw(jobs);
+        List<Job> broken = draw.broken;
         boolean watched = jobs.stream().anyMatch(job -> job.request.selections() && !job.decodes());
         try {
             runner.run(
                     sequences,
                     tokens,
                     (s, position, last) -> position >= jobs.get(s).promptLength() - 1,
-                    (s, position, logits, at) -> {
-                        try {
-                            jobs.get(s).accept(logits, at, listener);
-                            drawn[0]++;
-                        } catch (EngineException e) { // one text's numbers; the others go on
-                            fail(List.of(jobs.get(s)), StreamEvent.Cause.BROKEN, e.getMessage());
-                            broken.add(jobs.get(s));
-                        }
-                    },
+                    draw,
                     watched ? watcher(jobs) : StepObserver.NONE);
         } catch (RuntimeException | Error e) {
             broken.forEach(running::remove);
@@ -208,7 +202,7 @@ final class Scheduler {
             running.removeAll(lost);
             return;
         }
-        rate.add(drawn[0]);
+        rate.add(draw.drawn);
         running.removeAll(broken);
         for (Job job : jobs) {
             if (job.text.finishReason() != null && !broken.contains(job)) {
@@ -216,6 +210,42 @@ final class Scheduler {
                 end(job);
             } else if (!broken.contains(job)) {
                 prefixes.share(job.claim, job.tokens(), job.sequence.length());
+            }
+        }
+    }
+
+    /** Draws the next token of each job of a step. */
+    private final class Draw implements ModelRunner.Sink {
+        private final List<Job> jobs;
+        private final List<Job> broken = new ArrayList<>();
+        private int drawn;
+
+        private Draw(List<Job> jobs) {
+            this.jobs = jobs;
+        }
+
+        @Override
+        public void accept(int sequence, int position, float[] logits, int at) {
+            draw(jobs.get(sequence), job -> job.accept(logits, at, listener));
+        }
+
+        @Override
+        public int enough(int sequence) {
+            return jobs.get(sequence).enough();
+        }
+
+        @Override
+        public void best(int sequence, int position, Candidates best) {
+            draw(jobs.get(sequence), job -> job.accept(best, listener));
+        }
+
+        private void draw(Job job, Consumer<Job> next) {
+            try {
+                next.accept(job);
+                drawn++;
+            } catch (EngineException e) { // one text's numbers; the others go on
+                fail(List.of(job), StreamEvent.Cause.BROKEN, e.getMessage());
+                broken.add(job);
             }
         }
     }

@@ -2,6 +2,7 @@ package dev.gyre.model.generate;
 
 import dev.gyre.model.Model;
 import dev.gyre.model.generate.Generation.FinishReason;
+import dev.gyre.model.ops.Candidates;
 import dev.gyre.model.tokenizer.StreamingDecoder;
 
 import java.util.Arrays;
@@ -46,7 +47,20 @@ public final class Continuation {
      * @return the text that is certain now and was not before, often empty
      */
     public String next(float[] logits, int at) {
-        int token = sampler.next(logits, at, vocabulary);
+        return append(sampler.next(logits, at, vocabulary));
+    }
+
+    /** How many of the best tokens {@link #next(Candidates)} needs; 0 where the next token needs all logits. */
+    public int enough() {
+        return sampler.enough();
+    }
+
+    /** Draws the next token, the same, from the best of them. */
+    public String next(Candidates best) {
+        return append(sampler.next(best));
+    }
+
+    private String append(int token) {
         if (count == output.length) {
             output = Arrays.copyOf(output, count * 2);
         }

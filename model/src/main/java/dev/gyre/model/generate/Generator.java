@@ -1,6 +1,7 @@
 package dev.gyre.model.generate;
 
 import dev.gyre.model.Model;
+import dev.gyre.model.ops.Candidates;
 
 import java.util.List;
 import java.util.function.Consumer;
@@ -26,18 +27,43 @@ public final class Generator {
         int room = model.contextLength() - sequence.length() - prompt.length;
         Continuation text = new Continuation(model, options, prompt, room);
         List<Sequence> one = List.of(sequence);
-        String[] piece = new String[1];
-        ModelRunner.Sink sink = (s, position, logits, at) -> piece[0] = text.next(logits, at);
+        Draw sink = new Draw(text);
 
         long start = System.nanoTime();
         runner.run(one, new int[][] {prompt}, ModelRunner.Wanted.LAST, sink);
         long first = System.nanoTime();
-        show(piece[0], listener);
+        show(sink.piece, listener);
         while (text.finishReason() == null) {
             runner.run(one, new int[][] {{text.last()}}, ModelRunner.Wanted.LAST, sink);
-            show(piece[0], listener);
+            show(sink.piece, listener);
         }
         return text.result(prompt.length, 0, (first - start) * 1e-9, (System.nanoTime() - first) * 1e-9);
+    }
+
+    /** Draws a text's tokens. */
+    private static final class Draw implements ModelRunner.Sink {
+        private final Continuation text;
+        /** What the last token made certain. */
+        private String piece;
+
+        private Draw(Continuation text) {
+            this.text = text;
+        }
+
+        @Override
+        public void accept(int sequence, int position, float[] logits, int at) {
+            piece = text.next(logits, at);
+        }
+
+        @Override
+        public int enough(int sequence) {
+            return text.enough();
+        }
+
+        @Override
+        public void best(int sequence, int position, Candidates best) {
+            piece = text.next(best);
+        }
     }
 
     private static void show(String piece, Consumer<String> listener) {

@@ -4,6 +4,8 @@ import dev.gyre.attention.EngineException;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.attention.cache.PageTable;
 import dev.gyre.model.layers.Decoder;
+import dev.gyre.model.ops.Candidates;
+import dev.gyre.model.ops.LogitRows;
 import dev.gyre.model.ops.Step;
 import dev.gyre.model.ops.StepObserver;
 
@@ -24,10 +26,10 @@ public final class ModelRunner implements AutoCloseable {
     /** How many tokens of each sequence of the call have been run. */
     private int[] done = new int[1];
     private Sink sink;
-    private int delivered;
     private int[] wantedRows = new int[16];
     private int[] rowSequence = new int[16];
     private int[] rowPosition = new int[16];
+    private int[] rowEnough = new int[16];
 
     /** Which positions' logits are wanted. */
     @FunctionalInterface
@@ -54,6 +56,21 @@ public final class ModelRunner implements AutoCloseable {
          * @param logits {@code [at, at + vocabulary)}; only valid during the call
          */
         void accept(int sequence, int position, float[] logits, int at);
+
+        /** How many of a position's best tokens would be enough; 0 where all logits are needed. */
+        default int enough(int sequence) {
+            return 0;
+        }
+
+        /**
+         * Receives the best tokens of a position in place of all logits, where {@link #enough} says that these would be
+         * enough and the model is on a device that finds them.
+         *
+         * @param best {@link #enough} of them or more, or as many as there are; only valid during the call
+         */
+        default void best(int sequence, int position, Candidates best) {
+            throw new IllegalStateException("all logits are needed");
+        }
     }
 
     /**
@@ -148,14 +165,18 @@ public final class ModelRunner implements AutoCloseable {
         }
         decoder.forward(step);
         extend(sequences, first);
-        delivered = 0;
-        decoder.logits(wantedRows, outputs, deliver);
+        decoder.logits(wantedRows, rowEnough, outputs, deliver);
         return s;
     }
 
-    private void deliver(int row, float[] logits, int at) {
-        int i = delivered++;
-        sink.accept(rowSequence[i], rowPosition[i], logits, at);
+    private void deliver(int output, LogitRows logits, int row) {
+        Candidates best = logits.best(row);
+        if (best == null) {
+            int at = row * decoder.config().vocabulary();
+            sink.accept(rowSequence[output], rowPosition[output], logits.all(), at);
+        } else {
+            sink.best(rowSequence[output], rowPosition[output], best);
+        }
     }
 
     /**
@@ -189,10 +210,12 @@ public final class ModelRunner implements AutoCloseable {
             wantedRows = Arrays.copyOf(wantedRows, output * 2);
             rowSequence = Arrays.copyOf(rowSequence, output * 2);
             rowPosition = Arrays.copyOf(rowPosition, output * 2);
+            rowEnough = Arrays.copyOf(rowEnough, output * 2);
         }
         wantedRows[output] = row;
         rowSequence[output] = sequence;
         rowPosition[output] = position;
+        rowEnough[output] = sink.enough(sequence);
     }
 
     private void check(int length, int[] tokens) {

@@ -1,6 +1,7 @@
 package dev.gyre.model.generate;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.model.ops.Candidates;
 
 import java.util.Arrays;
 import java.util.HashMap;
@@ -30,16 +31,46 @@ public final class Sampler {
         }
     }
 
+    /**
+     * How many of the best tokens are enough to {@linkplain #next(Candidates) draw} what would be drawn from all; 0
+     * where all logits are needed.
+     */
+    public int enough() {
+        if (changes()) {
+            return 0;
+        }
+        return options.temperature() == 0 ? 1 : options.topK();
+    }
+
+    /** The next token from its candidates, at least {@link #enough} or all that there are. */
+    public int next(Candidates best) {
+        if (best.count() == 0) {
+            throw notFinite();
+        }
+        int drawn = enough() == 1
+                ? greedy(best.logits(), best.at(), best.count())
+                : draw(best.logits(), best.at(), best.count());
+        return best.tokens()[best.at() + drawn];
+    }
+
+    private boolean changes() {
+        return options.penalizes() || !options.logitBias().isEmpty();
+    }
+
+    private static EngineException notFinite() {
+        return new EngineException("the model's logits are not finite; its weights or caches are damaged.");
+    }
+
     /** The next token from logits {@code [at, at + count)}, which are left as they are. */
     public int next(float[] logits, int at, int count) {
         float[] values = logits;
         int from = at;
-        if (options.penalizes() || !options.logitBias().isEmpty()) {
+        if (changes()) {
             values = changed(logits, at, count);
             from = 0;
         }
         if (!Float.isFinite(values[from + greedy(values, from, count)])) {
-            throw new EngineException("the model's logits are not finite; its weights or caches are damaged.");
+            throw notFinite();
         }
         int token = options.temperature() == 0 ? greedy(values, from, count) : draw(values, from, count);
         if (options.penalizes()) {
@@ -89,7 +120,7 @@ public final class Sampler {
         for (int i = 0; i < count; i++) {
             probabilities[i] = Math.exp((logits[at + i] - max) / options.temperature()); // the best is 1
         }
-        int kept = keep(count);
+        int kept = keep(logits, at, count);
         double point = random.nextDouble() * sum(kept);
         for (int i = 0; i < kept; i++) {
             point -= probabilities[(int) order[i]];
@@ -98,6 +129,12 @@ public final class Sampler {
             }
         }
         return (int) order[0]; // rounding ate the rest
+    }
+
+    /** An int that is greater for a greater number; both zeros have the same. */
+    private static int ascending(float value) {
+        int bits = Float.floatToRawIntBits(value + 0f);
+        return bits ^ bits >> 31 & 0x7fffffff;
     }
 
     private double sum(int kept) {
@@ -109,7 +146,7 @@ public final class Sampler {
     }
 
     /** Puts the candidates into {@link #order} (low 32 bits: token), likeliest first where that matters. */
-    private int keep(int count) {
+    private int keep(float[] logits, int at, int count) {
         boolean sorted = options.topK() > 0 || options.topP() < 1;
         double all = 0;
         for (int i = 0; i < count; i++) {
@@ -121,9 +158,8 @@ public final class Sampler {
         for (int i = 0; i < count; i++) {
             double probability = probabilities[i];
             if (probability > 0 && probability >= least && (sorted || probability >= options.minP())) {
-                // positive doubles order like their bits; the complement puts the likeliest first, ties by lower id
-                long rank = ~Float.floatToRawIntBits((float) probabilities[i]);
-                order[kept++] = rank << 32 | i;
+                // the complement puts the likeliest first, ties by lower id
+                order[kept++] = (long) ~ascending(logits[at + i]) << 32 | i;
             }
         }
         if (!sorted) {

@@ -4,6 +4,7 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.model.checkpoint.Checkpoint;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.config.ModelConfig;
+import dev.gyre.model.ops.LogitRows;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.RopeTable;
 import dev.gyre.model.ops.Step;
@@ -29,13 +30,14 @@ public final class Decoder {
     private Workspace work;
     private Tensor lastStream;
     private Tensor logits;
-    private float[] host;
+    private final LogitRows host;
     private int logitRows;
 
     /** Takes the weights that {@code config} calls for. */
     public Decoder(ModelConfig config, Checkpoint checkpoint, Ops ops) {
         this.config = config;
         this.ops = ops;
+        host = new LogitRows(config.vocabulary());
         embedding = checkpoint.matrix("model.embed_tokens.weight", config.vocabulary(), config.hidden());
         RopeTable rope = new RopeTable(config.rope(), config.mla().rope(), true);
         RopeTable indexRope = new RopeTable(config.rope(), config.mla().rope(), false);
@@ -71,18 +73,20 @@ public final class Decoder {
     @FunctionalInterface
     public interface LogitSink {
         /**
-         * @param row as the caller named it
-         * @param logits the row's are {@code [at, at + vocabulary)}; only valid during the call
+         * @param output which of the rows that were asked for
+         * @param logits holds them in its row {@code row}; only valid during the call
          */
-        void accept(int row, float[] logits, int at);
+        void accept(int output, LogitRows logits, int row);
     }
 
     /**
      * Logits of some rows of the last step, a few at a time.
      *
      * @param rows row numbers of the step, the first {@code count} of them
+     * @param enough how many of a row's best tokens are enough, in the order of {@code rows}; 0 where all logits are
+     *     needed
      */
-    public void logits(int[] rows, int count, LogitSink sink) {
+    public void logits(int[] rows, int[] enough, int count, LogitSink sink) {
         if (count == 0 && !ops.recorded()) {
             return;
         }
@@ -90,7 +94,6 @@ public final class Decoder {
         if (logitRows < group) {
             lastStream = ops.tensor(group, config.hidden());
             logits = ops.tensor(group, config.vocabulary());
-            host = new float[Math.multiplyExact(group, config.vocabulary())];
             logitRows = group;
         }
         int start = 0;
@@ -99,9 +102,13 @@ public final class Decoder {
             ops.gather(work.stream, rows, start, n, lastStream);
             ops.rmsNorm(n, lastStream, norm, config.normEps(), lastStream);
             ops.linear(n, lastStream, head, logits);
-            ops.read(logits, n, host);
+            host.clear();
             for (int i = 0; i < n; i++) {
-                sink.accept(rows[start + i], host, i * config.vocabulary());
+                host.add(enough[start + i]);
+            }
+            ops.read(logits, host);
+            for (int i = 0; i < n; i++) {
+                sink.accept(start + i, host, i);
             }
             start += n;
         } while (start < count);

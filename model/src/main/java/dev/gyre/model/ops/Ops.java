@@ -6,6 +6,7 @@ import dev.gyre.attention.cache.KvCache;
 import dev.gyre.model.checkpoint.Weight;
 
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The operations of a decoder. A model calls them in order; each may be carried out at once or recorded. Rows beyond
@@ -38,6 +39,11 @@ public interface Ops extends AutoCloseable {
         return new KvCache(shapes, dtype, tokens);
     }
 
+    /** Measures how the operations use a device; empty where they run on the host. */
+    default Optional<DeviceMeter> meter() {
+        return Optional.empty();
+    }
+
     /** Gives back what the operations hold; they must not be used again. */
     @Override
     default void close() {}
@@ -50,6 +56,14 @@ public interface Ops extends AutoCloseable {
 
     /** Copies the first rows to the host: {@code [rows, columns]}. */
     void read(Tensor tensor, int rows, float[] target);
+
+    /**
+     * Brings logits to the host, {@code [rows, vocabulary]}: of rows for which their best tokens are enough these alone
+     * where finding them costs less than bringing all, which this method does.
+     */
+    default void read(Tensor logits, LogitRows target) {
+        read(logits, target.rows(), target.all());
+    }
 
     /** {@code out[r] = table[token of r]}. */
     void embed(Step step, Weight table, Tensor out);

@@ -6,12 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.gyre.model.ops.Candidates;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
@@ -218,5 +220,53 @@ class SamplerTest {
                 .boxed()
                 .collect(Collectors.toCollection(TreeSet::new));
         assertEquals(nucleus, drawn);
+    }
+
+    /** The best few tokens, as a device finds them, give what all logits give; also where many are alike. */
+    @ParameterizedTest
+    @CsvSource({"0, 0, 1, 0", "1, 1, 1, 0", "0.7, 5, 1, 0", "1, 20, 0.8, 0", "3, 40, 1, 0.2", "0.01, 50, 0.9, 0"})
+    void candidatesAreEnough(double temperature, int topK, double topP, double minP) {
+        SplittableRandom random = new SplittableRandom(6);
+        SamplingOptions options = options(temperature, topK, topP, minP, 5);
+        Sampler whole = new Sampler(options, NO_PROMPT);
+        Sampler few = new Sampler(options, NO_PROMPT);
+        for (int text = 0; text < 200; text++) {
+            float[] logits = new float[300];
+            for (int i = 0; i < logits.length; i++) {
+                // far apart, many the same, and so near that their probabilities are the same as floats
+                logits[i] = switch (text % 3) {
+                    case 0 -> (float) random.nextGaussian() * 5;
+                    case 1 -> random.nextInt(6) - 3;
+                    default -> 1 + random.nextInt(200) * 1.2e-7f;
+                };
+            }
+            int[] tokens = IntStream.range(0, logits.length)
+                    .boxed()
+                    .sorted(Comparator.<Integer>comparingDouble(i -> -logits[i]).thenComparing(i -> i))
+                    .limit(few.enough())
+                    .mapToInt(i -> i)
+                    .sorted()
+                    .toArray();
+            float[] theirs = new float[tokens.length + 1]; // from 1 on
+            int[] ids = new int[tokens.length + 1];
+            for (int i = 0; i < tokens.length; i++) {
+                ids[i + 1] = tokens[i];
+                theirs[i + 1] = logits[tokens[i]];
+            }
+            assertEquals(whole.next(logits, 0, logits.length), few.next(new Candidates(ids, theirs, 1, tokens.length)));
+        }
+    }
+
+    @Test
+    void whatIsEnough() {
+        assertEquals(1, new Sampler(SamplingOptions.GREEDY, NO_PROMPT).enough());
+        assertEquals(7, new Sampler(options(1, 7, 0.5, 0.1, 0), NO_PROMPT).enough());
+        assertEquals(0, new Sampler(options(1, 0, 0.5, 0.1, 0), NO_PROMPT).enough());
+        assertEquals(0, new Sampler(penalties(1.1, 0, 0), NO_PROMPT).enough());
+        assertEquals(0, new Sampler(penalties(1, 0.5, 0), NO_PROMPT).enough());
+        SamplingOptions biased = new SamplingOptions(0, 0, 1, 0, 1, 0, 0, 0, Map.of(3, 5.0));
+        assertEquals(0, new Sampler(biased, NO_PROMPT).enough());
+        Candidates none = new Candidates(new int[1], new float[1], 0, 0);
+        assertSays(() -> new Sampler(SamplingOptions.GREEDY, NO_PROMPT).next(none), "logits are not finite");
     }
 }

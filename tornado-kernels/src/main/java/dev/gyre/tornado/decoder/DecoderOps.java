@@ -8,7 +8,9 @@ import dev.gyre.attention.cache.KvCache;
 import dev.gyre.attention.cache.PageTable;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.config.ModelConfig;
+import dev.gyre.model.ops.DeviceMeter;
 import dev.gyre.model.ops.IndexInput;
+import dev.gyre.model.ops.LogitRows;
 import dev.gyre.model.ops.MlaShape;
 import dev.gyre.model.ops.MoeWeights;
 import dev.gyre.model.ops.Ops;
@@ -16,7 +18,6 @@ import dev.gyre.model.ops.RopeTable;
 import dev.gyre.model.ops.Step;
 import dev.gyre.model.ops.StepObserver;
 import dev.gyre.model.ops.Tensor;
-import dev.gyre.tornado.graph.DeviceArrays;
 import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.LinearKernels;
 import dev.gyre.tornado.kernels.RowKernels;
@@ -28,6 +29,7 @@ import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * The operations of a decoder on a device. The first step records them, with the arrays that they touch, as one graph; every
@@ -52,6 +54,7 @@ public final class DecoderOps implements Ops {
     private Recording recording;
     private AttentionCalls attention;
     private ExpertCalls experts;
+    private SamplingCalls sampling;
     private Step step;
     private boolean gathered;
     private boolean ran;
@@ -120,10 +123,19 @@ public final class DecoderOps implements Ops {
         failed = false;
     }
 
+    @Override
+    public Optional<DeviceMeter> meter() {
+        return Optional.of(new RecordingMeter(() -> recording, () -> {
+            set(0, 0);
+            run();
+        }));
+    }
+
     private void set(int rows, int outputs) {
         inputs.rows(rows);
         inputs.counts().set(StepInputs.OUTPUTS, outputs);
         experts.rows(rows);
+        sampling.outputs(outputs);
     }
 
     @Override
@@ -202,20 +214,20 @@ public final class DecoderOps implements Ops {
 
     @Override
     public void read(Tensor tensor, int rows, float[] target) {
-        if (!gathered) {
-            throw new EngineException("--linear-backend tornado runs a step as a whole and cannot show what is between its "
-                    + "layers; use --linear-backend vector.");
-        }
-        DeviceTensor source = DeviceTensor.of(tensor);
+        throw new EngineException("--linear-backend tornado runs a step as a whole and cannot show what is between its "
+                + "layers; use --linear-backend vector.");
+    }
+
+    /** Runs the step. */
+    @Override
+    public void read(Tensor logits, LogitRows target) {
         if (!recording.replays("read")) {
-            recording.onDemand(source.packed());
+            sampling = new SamplingCalls(recording, DeviceTensor.of(logits), blocks, topkThreads);
             attention.onDemand();
         }
+        sampling.ask(target);
         run();
-        if (rows > 0) {
-            recording.fetch(source.data(), rows * source.columns());
-            DeviceArrays.copy(source.data(), 0, target, 0, rows * source.columns());
-        }
+        sampling.fetch(target);
         if (!ran && step.observer() != StepObserver.NONE) {
             attention.show(step);
         }

@@ -7,8 +7,8 @@ import dev.gyre.tornado.graph.DevicePlan;
 import dev.gyre.tornado.graph.KernelGraph;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -147,9 +147,19 @@ final class Recording implements AutoCloseable {
         return graph;
     }
 
-    /** Brings the first values of an array back. */
-    void fetch(FloatArray array, int count) {
-        plan.fetch(array, count);
+    /** How often it was run. */
+    long runs() {
+        return plan == null ? 0 : plan.runs();
+    }
+
+    /** Nanoseconds that the host spent in that, and in fetching parts of arrays. */
+    long nanos() {
+        return plan == null ? 0 : plan.nanos();
+    }
+
+    /** Brings the values {@code [from, from + count)} of an array back. */
+    void fetch(TornadoNativeArray array, int from, int count) {
+        plan.fetch(array, from, count);
     }
 
     /** Brings arrays back. */

@@ -12,7 +12,7 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoDeviceMMANotSupported;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
 import uk.ac.manchester.tornado.api.exceptions.TornadoOutOfMemoryException;
-import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 import java.util.List;
 
@@ -29,7 +29,8 @@ public final class DevicePlan implements AutoCloseable {
     private int chosenGraph = -1;
     private TornadoExecutionResult last;
     private boolean failed;
-    private int runs;
+    private long runs;
+    private long nanos;
 
     /** Makes the plan; compiles nothing yet. */
     public DevicePlan(TornadoDevice device, List<KernelGraph> graphs) {
@@ -59,19 +60,23 @@ public final class DevicePlan implements AutoCloseable {
     /** Runs a graph and returns when its results are here. */
     public void run(int graph) {
         failed = true; // until the run has ended
+        long start = System.nanoTime();
         try {
-            if (graph != chosenGraph || ++runs % MOST_RUNS == 0) {
+            if (graph != chosenGraph || runs % MOST_RUNS == 0) {
                 // TornadoVM compares all names of tasks with all names of grids here: only when it must
                 chosen = plan.withGraph(graph);
                 chosenGraph = graph;
             }
             last = chosen.execute();
+            runs++;
             failed = false;
+            nanos += System.nanoTime() - start;
         } catch (TornadoOutOfMemoryException e) {
             long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
             throw new EngineException("what runs on the device needs " + wanted + " bytes there: "
-                    + device.getPhysicalDevice().getDeviceName() + " ("
-                    + device.getPhysicalDevice().getDeviceGlobalMemorySize() + " bytes), and what TornadoVM may take of it (4 GB where nothing else is said) is used up; set "
+                    + device.getPhysicalDevice().getDeviceName() + " has "
+                    + device.getPhysicalDevice().getDeviceGlobalMemorySize() + " bytes, and of the "
+                    + Settings.deviceMemory() + " that TornadoVM may take of them too little is left; set "
                     + "JDK_JAVA_OPTIONS=-Dtornado.device.memory=<N>GB, or use a shorter --context-length or a smaller "
                     + "--kv-cache-dtype.", e);
         } catch (TornadoDeviceMMANotSupported e) {
@@ -86,11 +91,23 @@ public final class DevicePlan implements AutoCloseable {
     }
 
     /**
-     * Brings the first values of an array of the last run back. (After such a call TornadoVM 5.2 brings no more of the
-     * array when it is asked for all of it.)
+     * Brings the values {@code [from, from + count)} of an array of the last run back. (After such a call TornadoVM 5.2
+     * brings no more of the array when it is asked for all of it.)
      */
-    public void fetch(FloatArray array, int count) {
-        last.transferToHost(new DataRange(array).withOffset(0).withSize(count));
+    public void fetch(TornadoNativeArray array, int from, int count) {
+        long start = System.nanoTime();
+        last.transferToHost(new DataRange(array).withOffset(from).withSize(count));
+        nanos += System.nanoTime() - start;
+    }
+
+    /** How often graphs were run. */
+    public long runs() {
+        return runs;
+    }
+
+    /** Nanoseconds that the host spent in runs, until their last kernel had ended, and in fetching parts of arrays. */
+    public long nanos() {
+        return nanos;
     }
 
     /**

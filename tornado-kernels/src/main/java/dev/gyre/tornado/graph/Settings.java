@@ -13,6 +13,11 @@ public final class Settings {
         setDefault("tornado.max.events", "64");
     }
 
+    /** How much memory of a device TornadoVM may take, in its words: 4 GB where its user has not said otherwise. */
+    static String deviceMemory() {
+        return System.getProperty("tornado.device.memory", "4GB");
+    }
+
     private static void setDefault(String property, String value) {
         if (System.getProperty(property) == null) {
             System.setProperty(property, value);

@@ -15,6 +15,8 @@ final class Block {
     static final int GROUP = 32;
     /** Bytes of local memory that a call of {@link #sum} needs. */
     static final int SUM_BYTES = 1024 * Long.BYTES;
+    /** Bytes that a call of {@link #max} needs. */
+    static final int MAX_BYTES = 1024 * Long.BYTES;
     /** Bytes that a call of {@link #before} needs. */
     static final int BEFORE_BYTES = (1056 + 32) * Integer.BYTES;
     /** Bytes that a call of {@link #flip} needs. */
@@ -47,6 +49,23 @@ final class Block {
         }
         context.localBarrier();
         return total;
+    }
+
+    /** The greatest of all threads' numbers. */
+    static long max(KernelContext context, long mine) {
+        long[] cells = context.allocateLongLocalArray(1024);
+        int thread = context.localIdx;
+        cells[thread] = mine;
+        context.localBarrier();
+        for (int half = context.localGroupSizeX / 2; half > 0; half = half / 2) {
+            if (thread < half) {
+                cells[thread] = Math.max(cells[thread], cells[thread + half]);
+            }
+            context.localBarrier();
+        }
+        long greatest = cells[0];
+        context.localBarrier();
+        return greatest;
     }
 
     /** The sum of the numbers of the threads before this one. */

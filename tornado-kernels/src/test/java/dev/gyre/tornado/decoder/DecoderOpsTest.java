@@ -1,5 +1,9 @@
 package dev.gyre.tornado.decoder;
 
+import static dev.gyre.tornado.decoder.OnDevice.GOLDEN;
+import static dev.gyre.tornado.decoder.OnDevice.TWO_LAYERS;
+import static dev.gyre.tornado.decoder.OnDevice.on;
+import static dev.gyre.tornado.decoder.OnDevice.tokens;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -10,7 +14,6 @@ import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.attention.backend.Phase;
-import dev.gyre.attention.backend.Providers;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
@@ -22,43 +25,26 @@ import dev.gyre.model.generate.Sequence;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.StepObserver;
 import dev.gyre.model.ops.Tensor;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import java.util.TreeMap;
 
 /** Whole models on a device against the same models on the CPU. */
 class DecoderOpsTest {
-    /** The first two layers of tiny-v32, one dense and one of experts; the others pass for those of token prediction. */
-    private static final String TWO_LAYERS = "{\"num_hidden_layers\":2,\"num_nextn_predict_layers\":2}";
-    private static final Path GOLDEN = Path.of("../model/src/test/resources/golden");
     /** Of the model under test. */
     private static int vocabulary;
 
     @BeforeEach
     void needsADevice() {
-        Providers.load().all().stream()
-                .filter(provider -> provider.name().equals("tornado"))
-                .forEach(provider -> Assumptions.assumeTrue(provider.missing().isEmpty(), provider.missing().toString()));
-    }
-
-    private static ModelOptions on(String name, ModelOptions options) {
-        Map<Phase, String> names = new EnumMap<>(Phase.class);
-        for (Phase phase : Phase.values()) {
-            names.put(phase, name);
-        }
-        return options.withAttention(null, names).withThreads(1);
+        OnDevice.assume();
     }
 
     /** What a model says of texts: logits of every position, and what each layer selected. */
@@ -124,11 +110,6 @@ class DecoderOpsTest {
         return best;
     }
 
-    private static int[] tokens(int count, int seed) {
-        Random random = new Random(seed);
-        return random.ints(count, 1, vocabulary).toArray();
-    }
-
     private static void compare(Said expected, Said found, float tolerance) {
         assertEquals(expected.logits.keySet(), found.logits.keySet());
         expected.logits.forEach((position, logits) -> {
@@ -153,7 +134,7 @@ class DecoderOpsTest {
     void goldenModels(String name) {
         ModelOptions options = ModelOptions.defaults().withModel(GOLDEN.resolve(name)).withChunks(32, 1 << 20);
         setVocabulary(options);
-        int[][] texts = {tokens(45, 1), tokens(13, 2)};
+        int[][] texts = {tokens(45, vocabulary, 1), tokens(13, vocabulary, 2)};
         Said expected = run(on("vector", options), texts, 20, 4);
         Said found = run(on("tornado", options), texts, 20, 4);
         compare(expected, found, 1e-3f);
@@ -167,7 +148,7 @@ class DecoderOpsTest {
         ModelOptions options = ModelOptions.defaults().withConfigOverride(TWO_LAYERS).withIndexTopk(8)
                 .withCacheDtype(dtype).withChunks(16, 1 << 20);
         setVocabulary(options);
-        int[][] texts = {tokens(40, 3), tokens(7, 4), tokens(70, 5)};
+        int[][] texts = {tokens(40, vocabulary, 3), tokens(7, vocabulary, 4), tokens(70, vocabulary, 5)};
         Said expected = run(on("vector", options), texts, 70, 3);
         Said found = run(on("tornado", options), texts, 70, 3);
         if (dtype == CacheDtype.F32) {
