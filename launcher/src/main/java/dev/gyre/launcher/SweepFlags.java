@@ -77,7 +77,7 @@ public final class SweepFlags {
         List<String> contents = sweep.texts().stream()
                 .map(text -> TextFiles.read(Path.of(text), "--text-file"))
                 .toList();
-        return Experiment.open(sweep, contents, options, out);
+        return Experiment.open(EngineCommand.Version.number(), sweep, contents, options, out);
     }
 
     /** A line on the terminal for the experiment, to be closed. */

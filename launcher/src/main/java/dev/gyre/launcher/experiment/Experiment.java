@@ -60,10 +60,12 @@ public final class Experiment {
      * Begins an experiment, or goes on with the one in the folder. Every cell is checked before anything is computed or
      * written.
      *
+     * @param version of the program, whose results are not another one's
      * @param contents of the sweep's texts
      * @param options how models are opened; policy and k are the sweep's
      */
-    public static Experiment open(Sweep sweep, List<String> contents, ModelOptions options, Path folder) {
+    public static Experiment open(
+            String version, Sweep sweep, List<String> contents, ModelOptions options, Path folder) {
         if (options.selectionPolicy() != null || options.indexTopk() > 0) {
             throw EngineException.usage("--selection-policy and --index-topk are a sweep's to say; "
                     + "use --policies and --topk.");
@@ -73,7 +75,7 @@ public final class Experiment {
         try (Model model = Model.open(options)) {
             tokens = contents.stream().map(model.tokenizer()::encodeWithBos).toList();
             check(sweep, tokens, model);
-            setup = Setup.of(sweep, tokens, model);
+            setup = Setup.of(version, sweep, tokens, model);
         }
         return new Experiment(setup, tokens, new CellRunner(options, sweep.probeEvery()), folder);
     }

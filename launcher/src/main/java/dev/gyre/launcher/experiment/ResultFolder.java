@@ -83,10 +83,11 @@ public final class ResultFolder {
             return Optional.empty();
         }
         if (!before.isObject() || !now.isObject()) {
-            return Optional.of(name + " was " + before + " and is " + now);
+            return Optional.of(name + " was " + (before.isMissingNode() ? "not said" : before) + " and is " + now);
         }
         for (Map.Entry<String, JsonNode> field : now.properties()) {
-            Optional<String> difference = difference(before.path(field.getKey()), field.getValue(), field.getKey());
+            String inner = name.isEmpty() ? field.getKey() : name + " " + field.getKey();
+            Optional<String> difference = difference(before.path(field.getKey()), field.getValue(), inner);
             if (difference.isPresent()) {
                 return difference;
             }

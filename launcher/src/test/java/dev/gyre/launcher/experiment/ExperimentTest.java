@@ -25,6 +25,7 @@ import java.util.stream.Stream;
 /** Experiments on the embedded model: what is measured, and that one that was cut off goes on. */
 class ExperimentTest {
     private static final String TEXT = "The people of the United States, and of the several States. ".repeat(12);
+    private static final String VERSION = "1.0";
     private static final Sweep SWEEP = new Sweep(
             List.of("dense", "indexer", "random"), List.of(8, 24), List.of(64), List.of("text"), List.of(1, 2), 3);
 
@@ -32,7 +33,7 @@ class ExperimentTest {
     private Path temporary;
 
     private Experiment open(Sweep sweep, String text, ModelOptions options) {
-        return Experiment.open(sweep, List.of(text), options, temporary.resolve("out"));
+        return Experiment.open(VERSION, sweep, List.of(text), options, temporary.resolve("out"));
     }
 
     private Experiment open() {
@@ -98,7 +99,7 @@ class ExperimentTest {
         Experiment one = open();
         one.run((done, what) -> {});
         Experiment two = Experiment.open(
-                SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(3), temporary.resolve("other"));
+                VERSION, SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(3), temporary.resolve("other"));
         two.run((done, what) -> {});
         assertEquals(figures(one), figures(two));
     }
@@ -117,7 +118,7 @@ class ExperimentTest {
     @Test
     void goesOnAfterACrash() {
         Experiment whole = Experiment.open(
-                SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(1), temporary.resolve("whole"));
+                VERSION, SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(1), temporary.resolve("whole"));
         whole.run((done, what) -> {});
         runUntil(open(), 2);
         assertEquals(List.of(2, 3, 4, 5, 6), open().missing());
@@ -170,11 +171,37 @@ class ExperimentTest {
         refused("digests was", SWEEP, TEXT + "More.", options);
         refused("kv_cache_dtype was \"f32\"", SWEEP, TEXT, options.withCacheDtype(CacheDtype.BF16));
         refused("config_override was null", SWEEP, TEXT, options.withConfigOverride("{\"rms_norm_eps\":1e-5}"));
+        EngineException version = assertThrows(EngineException.class, () -> Experiment.open(
+                "1.1", SWEEP, List.of(TEXT), options, temporary.resolve("out")));
+        assertTrue(version.getMessage().contains("version was \"1.0\" and is \"1.1\""), version.getMessage());
         Path sweep = temporary.resolve("out/sweep.json");
         Files.writeString(sweep, "{");
         refused("sweep.json is not an experiment's", SWEEP, TEXT, options);
         Files.delete(sweep);
         refused("is not empty and holds no experiment", SWEEP, TEXT, options);
+    }
+
+    /** The folder is the same and so are the shapes, but what is in its files is not. */
+    @Test
+    void anotherModelInTheModelsFolder() throws IOException {
+        Path model = Files.createDirectory(temporary.resolve("model"));
+        for (String file : List.of("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")) {
+            Files.copy(Path.of("../models/tiny-v32", file), model.resolve(file));
+        }
+        ModelOptions options = ModelOptions.defaults().withModel(model);
+        open(SWEEP, TEXT, options);
+        open(SWEEP, TEXT, options);
+        Path config = model.resolve("config.json");
+        String before = Files.readString(config);
+        Files.writeString(config, before.replaceFirst("\"rope_theta\": *[0-9.]+", "\"rope_theta\": 77777"));
+        refused("model_files config.json was", SWEEP, TEXT, options);
+        Files.writeString(config, before);
+        open(SWEEP, TEXT, options);
+        Path weights = model.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(weights);
+        bytes[bytes.length - 1] ^= 1;
+        Files.write(weights, bytes);
+        refused("model_files model.safetensors was", SWEEP, TEXT, options);
     }
 
     /** Nothing is computed and nothing is written. */
