@@ -1,6 +1,5 @@
 package dev.gyre.launcher.experiment;
 
-import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gyre.attention.EngineException;
 
@@ -25,6 +24,9 @@ import java.util.stream.Stream;
  */
 public final class ResultFolder {
     private static final String SWEEP = "sweep.json";
+    private static final String CELLS = "cells";
+    /** Ends the name of a file that is being written. */
+    private static final String UNFINISHED = ".tmp";
 
     private final Path folder;
 
@@ -40,14 +42,16 @@ public final class ResultFolder {
         try {
             if (Files.exists(sweep)) {
                 results.compare(Files.readAllBytes(sweep), expected);
-            } else if (Files.isDirectory(folder) && !isEmpty(folder)) {
+            } else if (isUsed(folder)) {
                 throw new EngineException(folder + " is not empty and holds no experiment; give another --out.");
+            } else {
+                Files.createDirectories(folder);
+                results.write(SWEEP, expected.getBytes(StandardCharsets.UTF_8));
             }
-            Files.createDirectories(folder.resolve("cells"));
+            Files.createDirectories(folder.resolve(CELLS));
         } catch (IOException e) {
             throw new EngineException("cannot write into " + folder + ": " + why(e) + ".", e);
         }
-        results.write(SWEEP, expected.getBytes(StandardCharsets.UTF_8));
         return results;
     }
 
@@ -58,18 +62,31 @@ public final class ResultFolder {
                 : e.getClass().getSimpleName().replace("Exception", "");
     }
 
-    private static boolean isEmpty(Path folder) throws IOException {
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.findAny().isEmpty();
+    /** Whether there is more than a crash may leave of an experiment that was about to begin. */
+    private static boolean isUsed(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            return false;
         }
+        try (Stream<Path> files = Files.list(folder)) {
+            for (Path file : (Iterable<Path>) files::iterator) {
+                String name = file.getFileName().toString();
+                if (!name.endsWith(UNFINISHED) && !(name.equals(CELLS) && !isUsed(file))) {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 
     private void compare(byte[] found, String expected) throws IOException {
         JsonNode before;
         try {
             before = ExperimentJson.MAPPER.readTree(found);
-        } catch (JacksonException e) {
+        } catch (IOException e) { // of the bytes, which are here
             throw new EngineException(folder.resolve(SWEEP) + " is not an experiment's; give another --out.", e);
+        }
+        if (!before.isObject()) {
+            throw new EngineException(folder.resolve(SWEEP) + " is not an experiment's; give another --out.");
         }
         difference(before, ExperimentJson.MAPPER.readTree(expected), "").ifPresent(what -> {
             throw new EngineException(folder + " holds another experiment: " + what
@@ -96,22 +113,19 @@ public final class ResultFolder {
     }
 
     private static String name(int number) {
-        return String.format(Locale.ROOT, "cells/%05d.json", number);
+        return String.format(Locale.ROOT, CELLS + "/%05d.json", number);
     }
 
-    /** What was measured at a cell; empty where nothing was, or where its file is damaged. */
+    /**
+     * What was measured at a cell; empty where nothing was, or where its file cannot be read: a disk's fault, not ours,
+     * and it is measured again.
+     */
     Optional<CellResult> find(int number, Cell cell) {
-        Path file = folder.resolve(name(number));
-        if (!Files.exists(file)) {
-            return Optional.empty();
-        }
         try {
-            return Optional.of(CellResult.parse(Files.readString(file)))
+            return Optional.of(CellResult.parse(Files.readAllBytes(folder.resolve(name(number)))))
                     .filter(result -> cell.equals(result.cell()));
-        } catch (JacksonException e) {
-            return Optional.empty(); // a disk's fault, not ours: it is measured again
         } catch (IOException e) {
-            throw new EngineException("cannot read " + file + ": " + why(e) + ".", e);
+            return Optional.empty();
         }
     }
 
@@ -123,7 +137,7 @@ public final class ResultFolder {
     /** A file of the folder, whole or not at all. */
     void write(String name, byte[] content) {
         Path file = folder.resolve(name);
-        Path unfinished = folder.resolve(name + ".tmp");
+        Path unfinished = folder.resolve(name + UNFINISHED);
         try {
             try (FileChannel channel = FileChannel.open(unfinished, StandardOpenOption.CREATE,
                     StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {

@@ -154,6 +154,46 @@ class ExperimentTest {
         }
     }
 
+    /** Whatever a cell's file holds that is not a whole result. */
+    @Test
+    void cellsThatAreNoResults() throws IOException {
+        Experiment experiment = open();
+        experiment.run((done, what) -> {});
+        Path cell = temporary.resolve("out/cells/00001.json");
+        String whole = Files.readString(cell);
+        String cellAlone = whole.replaceFirst("(?s)^(\\{\"cell\":\\{.*?\\}),.*", "$1}");
+        assertTrue(cellAlone.matches("\\{\"cell\":\\{[^}]*}}"), cellAlone);
+        for (String damaged : List.of("null", "[]", "{}", cellAlone,
+                whole.replaceFirst("\"layers\":\\[.*?]", "\"layers\":null"),
+                whole.replaceFirst("\"tokens\":\\d+", "\"tokens\":null"))) {
+            Files.writeString(cell, damaged);
+            assertEquals(List.of(1), open().missing(), damaged);
+        }
+        Files.write(cell, new byte[] {'{', '"', (byte) 0xff, (byte) 0xfe, '"', '}'});
+        assertEquals(List.of(1), open().missing());
+        Files.write(cell, new byte[] {0, 0, (byte) 0xff, (byte) 0xfe, 0, 0, 0, 0}); // read as UTF-32, wrongly
+        assertEquals(List.of(1), open().missing());
+        Files.writeString(cell, whole);
+        assertEquals(List.of(), open().missing());
+    }
+
+    /** The program may end between any two things that it does to the folder. */
+    @Test
+    void crashesBeforeItBegan() throws IOException {
+        Path out = temporary.resolve("out");
+        Files.createDirectories(out.resolve("cells"));
+        Files.writeString(out.resolve("sweep.json.tmp"), "{\"sw");
+        assertEquals(SWEEP.cells().size(), open().missing().size());
+        Files.delete(out.resolve("cells")); // between the two
+        assertEquals(SWEEP.cells().size(), open().missing().size());
+        Files.delete(out.resolve("sweep.json"));
+        Files.writeString(out.resolve("cells/00000.json.tmp"), "");
+        open();
+        Files.delete(out.resolve("sweep.json"));
+        Files.writeString(out.resolve("cells/notes.txt"), "");
+        refused("is not empty and holds no experiment", SWEEP, TEXT, ModelOptions.defaults());
+    }
+
     private void refused(String named, Sweep sweep, String text, ModelOptions options) {
         EngineException e = assertThrows(EngineException.class, () -> open(sweep, text, options));
         assertTrue(e.getMessage().contains(named), e.getMessage());
@@ -177,7 +217,10 @@ class ExperimentTest {
         Path sweep = temporary.resolve("out/sweep.json");
         Files.writeString(sweep, "{");
         refused("sweep.json is not an experiment's", SWEEP, TEXT, options);
+        Files.writeString(sweep, "null");
+        refused("sweep.json is not an experiment's", SWEEP, TEXT, options);
         Files.delete(sweep);
+        Files.createFile(temporary.resolve("out/notes.txt"));
         refused("is not empty and holds no experiment", SWEEP, TEXT, options);
     }
 
