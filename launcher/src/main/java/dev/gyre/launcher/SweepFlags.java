@@ -71,7 +71,7 @@ public final class SweepFlags {
     @Spec(Spec.Target.MIXEE)
     private CommandSpec mixee;
 
-    /** Begins the experiment, or goes on with it. */
+    /** Begins the experiment, or goes on with it; to be closed. */
     public Experiment open(ModelOptions options) {
         Sweep sweep = sweep();
         List<String> contents = sweep.texts().stream()

@@ -56,11 +56,12 @@ public final class SparkSweep implements Runnable {
 
     @Override
     public void run() {
-        Experiment experiment = sweep.open(flags.options(1));
-        if (!experiment.missing().isEmpty()) {
-            measure(experiment);
+        try (Experiment experiment = sweep.open(flags.options(1))) {
+            if (!experiment.missing().isEmpty()) {
+                measure(experiment);
+            }
+            sweep.finish(experiment);
         }
-        sweep.finish(experiment);
     }
 
     private void measure(Experiment experiment) {

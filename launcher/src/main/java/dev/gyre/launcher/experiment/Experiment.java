@@ -14,13 +14,13 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * A sweep under way: its cells, the tokens of its texts, and the folder with what is measured already. Cells run one
+ * A sweep under way, to be closed: its cells, the tokens of its texts, and the folder with what is measured already. Cells run one
  * after the other, each on all threads of the engine: side by side they would be in each other's times. A cell is the
  * same wherever it runs, so that {@code benchmarks}' Spark job measures {@link #missing()} on other machines.
  *
  * <p>Not safe for threads that {@link #keep} at once.
  */
-public final class Experiment {
+public final class Experiment implements AutoCloseable {
     private final Setup setup;
     private final List<Cell> cells;
     private final Map<String, int[]> texts = new TreeMap<>();
@@ -162,5 +162,11 @@ public final class Experiment {
     /** Where everything is. */
     public ResultFolder folder() {
         return folder;
+    }
+
+    /** Lets other processes go on with it. */
+    @Override
+    public void close() {
+        folder.close();
     }
 }

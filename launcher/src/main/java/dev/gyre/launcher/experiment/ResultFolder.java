@@ -6,6 +6,7 @@ import dev.gyre.attention.EngineException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -22,37 +23,71 @@ import java.util.stream.Stream;
  * measured, and the report comes beside them. Every file is whole or not there, whenever the program ends: it is
  * written under another name, forced to the disk, and renamed.
  */
-public final class ResultFolder {
+public final class ResultFolder implements AutoCloseable {
     private static final String SWEEP = "sweep.json";
     private static final String CELLS = "cells";
+    private static final String LOCK = ".lock";
     /** Ends the name of a file that is being written. */
     private static final String UNFINISHED = ".tmp";
 
     private final Path folder;
+    /** Holds the lock while it is open. */
+    private final FileChannel lock;
 
-    private ResultFolder(Path folder) {
+    private ResultFolder(Path folder, FileChannel lock) {
         this.folder = folder;
+        this.lock = lock;
     }
 
-    /** The folder of an experiment, new or begun; a begun one must be of the same experiment. */
+    /**
+     * The folder of an experiment, new or begun; a begun one must be of the same experiment. Until it is closed, no
+     * other process can open it.
+     */
     static ResultFolder open(Path folder, Setup setup) {
-        ResultFolder results = new ResultFolder(folder);
-        Path sweep = folder.resolve(SWEEP);
-        String expected = ExperimentJson.write(setup);
         try {
-            if (Files.exists(sweep)) {
-                results.compare(Files.readAllBytes(sweep), expected);
-            } else if (isUsed(folder)) {
+            if (!Files.exists(folder.resolve(SWEEP)) && isUsed(folder)) {
                 throw new EngineException(folder + " is not empty and holds no experiment; give another --out.");
-            } else {
-                Files.createDirectories(folder);
-                results.write(SWEEP, expected.getBytes(StandardCharsets.UTF_8));
             }
-            Files.createDirectories(folder.resolve(CELLS));
+            Files.createDirectories(folder);
+            ResultFolder results = new ResultFolder(folder, lock(folder));
+            try {
+                results.begin(ExperimentJson.write(setup));
+            } catch (RuntimeException | IOException e) {
+                results.close();
+                throw e;
+            }
+            return results;
         } catch (IOException e) {
             throw new EngineException("cannot write into " + folder + ": " + why(e) + ".", e);
         }
-        return results;
+    }
+
+    private static FileChannel lock(Path folder) throws IOException {
+        FileChannel channel =
+                FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        try {
+            if (channel.tryLock() != null) {
+                return channel;
+            }
+        } catch (OverlappingFileLockException e) {
+            // this process has it
+        } catch (IOException e) {
+            channel.close();
+            throw e;
+        }
+        channel.close();
+        throw new EngineException(
+                folder + " is in use: another experiment writes there; wait until it ends, or give another --out.");
+    }
+
+    private void begin(String setup) throws IOException {
+        Path sweep = folder.resolve(SWEEP);
+        if (Files.exists(sweep)) {
+            compare(Files.readAllBytes(sweep), setup);
+        } else {
+            write(SWEEP, setup.getBytes(StandardCharsets.UTF_8));
+        }
+        Files.createDirectories(folder.resolve(CELLS));
     }
 
     /** The reason without the path; where the JDK gives none, its class says it: AccessDenied. */
@@ -70,7 +105,7 @@ public final class ResultFolder {
         try (Stream<Path> files = Files.list(folder)) {
             for (Path file : (Iterable<Path>) files::iterator) {
                 String name = file.getFileName().toString();
-                if (!name.endsWith(UNFINISHED) && !(name.equals(CELLS) && !isUsed(file))) {
+                if (!name.endsWith(UNFINISHED) && !name.equals(LOCK) && !(name.equals(CELLS) && !isUsed(file))) {
                     return true;
                 }
             }
@@ -150,6 +185,16 @@ public final class ResultFolder {
             Files.move(unfinished, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             throw new EngineException("cannot write " + file + ": " + why(e) + ".", e);
+        }
+    }
+
+    /** Lets other processes open it. */
+    @Override
+    public void close() {
+        try {
+            lock.close();
+        } catch (IOException e) {
+            throw new EngineException("cannot unlock " + folder + ": " + why(e) + ".", e);
         }
     }
 

@@ -11,6 +11,7 @@ import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
 import dev.gyre.model.generate.Perplexity;
 import dev.gyre.model.research.LayerStats;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -32,12 +33,32 @@ class ExperimentTest {
     @TempDir
     private Path temporary;
 
+    private Experiment last;
+
+    /** Another process has it when the last one is done with it. */
     private Experiment open(Sweep sweep, String text, ModelOptions options) {
-        return Experiment.open(VERSION, sweep, List.of(text), options, temporary.resolve("out"));
+        close();
+        last = Experiment.open(VERSION, sweep, List.of(text), options, temporary.resolve("out"));
+        return last;
+    }
+
+    @AfterEach
+    void close() {
+        if (last != null) {
+            last.close();
+        }
     }
 
     private Experiment open() {
         return open(SWEEP, TEXT, ModelOptions.defaults().withThreads(1));
+    }
+
+    private Experiment runThere(String folder, int threads) {
+        try (Experiment experiment = Experiment.open(VERSION, SWEEP, List.of(TEXT),
+                ModelOptions.defaults().withThreads(threads), temporary.resolve(folder))) {
+            experiment.run((done, what) -> {});
+            return experiment;
+        }
     }
 
     /** Everything but threads and time, as text: NaN equals NaN. */
@@ -98,9 +119,7 @@ class ExperimentTest {
     void theSameAgainAndOnMoreThreads() {
         Experiment one = open();
         one.run((done, what) -> {});
-        Experiment two = Experiment.open(
-                VERSION, SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(3), temporary.resolve("other"));
-        two.run((done, what) -> {});
+        Experiment two = runThere("other", 3);
         assertEquals(figures(one), figures(two));
     }
 
@@ -117,20 +136,18 @@ class ExperimentTest {
     /** Cut off twice, it measures each cell once and finds what it would have found. */
     @Test
     void goesOnAfterACrash() {
-        Experiment whole = Experiment.open(
-                VERSION, SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(1), temporary.resolve("whole"));
-        whole.run((done, what) -> {});
+        Experiment whole = runThere("whole", 1);
         runUntil(open(), 2);
         assertEquals(List.of(2, 3, 4, 5, 6), open().missing());
         runUntil(open(), 5);
-        Experiment last = open();
-        assertEquals(5, last.done());
+        Experiment rest = open();
+        assertEquals(5, rest.done());
         List<String> begun = new ArrayList<>();
-        last.run((done, what) -> begun.add(done + " " + what.replaceAll(", \\d+%$", "")));
+        rest.run((done, what) -> begun.add(done + " " + what.replaceAll(", \\d+%$", "")));
         assertEquals(
                 List.of("5 random:seed=2, k = 8, 64 tokens of text", "6 random:seed=2, k = 24, 64 tokens of text"),
                 begun.stream().distinct().toList());
-        assertEquals(figures(whole), figures(last));
+        assertEquals(figures(whole), figures(rest));
         assertEquals(List.of(), open().missing());
     }
 
@@ -211,6 +228,7 @@ class ExperimentTest {
         refused("digests was", SWEEP, TEXT + "More.", options);
         refused("kv_cache_dtype was \"f32\"", SWEEP, TEXT, options.withCacheDtype(CacheDtype.BF16));
         refused("config_override was null", SWEEP, TEXT, options.withConfigOverride("{\"rms_norm_eps\":1e-5}"));
+        close();
         EngineException version = assertThrows(EngineException.class, () -> Experiment.open(
                 "1.1", SWEEP, List.of(TEXT), options, temporary.resolve("out")));
         assertTrue(version.getMessage().contains("version was \"1.0\" and is \"1.1\""), version.getMessage());
@@ -222,6 +240,20 @@ class ExperimentTest {
         Files.delete(sweep);
         Files.createFile(temporary.resolve("out/notes.txt"));
         refused("is not empty and holds no experiment", SWEEP, TEXT, options);
+    }
+
+    /** Two that write into one folder would each measure what the other does. */
+    @Test
+    void aFolderHasOneExperimentAtATime() {
+        open();
+        EngineException used = assertThrows(EngineException.class, () -> Experiment.open(
+                VERSION, SWEEP, List.of(TEXT), ModelOptions.defaults(), temporary.resolve("out")));
+        assertTrue(used.getMessage().contains("is in use: another experiment writes there"), used.getMessage());
+        open();
+        refused("probe_every was 3 and is 4",
+                new Sweep(SWEEP.policies(), SWEEP.topk(), SWEEP.contexts(), SWEEP.texts(), SWEEP.seeds(), 4), TEXT,
+                ModelOptions.defaults()); // and is not locked by one that could not begin
+        open();
     }
 
     /** The folder is the same and so are the shapes, but what is in its files is not. */

@@ -47,9 +47,10 @@ class ReportTest {
                     ? new CellResult(cell, 100, 600, List.of(), new SelectionCost(0, 0, 1, 1), 200, 2, 0.5)
                     : result(cell, 300, 0.75));
         }
-        ResultFolder out = ResultFolder.open(folder.resolve("out"), setup);
-        new Report(setup, Map.of("cpu", "\"fast\""), results).write(out);
-        return out;
+        try (ResultFolder out = ResultFolder.open(folder.resolve("out"), setup)) {
+            new Report(setup, Map.of("cpu", "\"fast\""), results).write(out);
+            return out;
+        }
     }
 
     @Test
