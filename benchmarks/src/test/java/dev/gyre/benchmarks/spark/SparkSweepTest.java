@@ -100,7 +100,7 @@ class SparkSweepTest {
     void goesOnWithWhatOneMachineBegan() throws IOException {
         Path out = folder.resolve("begun");
         String[] options = {"--config-override", "{\"rope_theta\":9000}", "--precision", "fast",
-            "--dsa-indexer-backend", "reference", "--prefill-chunk", "40", "--hisparse-hot-tokens", "33"};
+            "--dsa-indexer-backend", "reference", "--prefill-chunk", "40", "--hisparse-hot-tokens", "256"};
         local(out, options);
         JsonNode expected = figures(out);
         for (int number : List.of(0, 3, 4)) {
