@@ -22,7 +22,8 @@ import java.util.Arrays;
  * </pre>
  *
  * Cost of a row that sees L tokens, M = ceil(L / block) - 1 whole blocks and what is left: {@code 2 H D (M + C)}
- * operations, M means and C = L - (M + 1 - blocks) block index keys read; where all blocks are kept, no means and L keys.
+ * operations, M means and C = L - (M + 1 - blocks) block index keys read; where all blocks are kept, no means and L
+ * keys.
  *
  * <p>A block is a multiple of a page, so the candidates of a row are a page table of their own, and the same scoring
  * and selection runs over it as over a whole sequence. The last block, which may be incomplete, is a candidate anyway

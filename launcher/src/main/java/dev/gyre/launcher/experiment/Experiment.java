@@ -14,9 +14,10 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * A sweep under way, to be closed: its cells, the tokens of its texts, and the folder with what is measured already. Cells run one
- * after the other, each on all threads of the engine: side by side they would be in each other's times. A cell is the
- * same wherever it runs, so that {@code benchmarks}' Spark job measures {@link #missing()} on other machines.
+ * A sweep under way, to be closed: its cells, the tokens of its texts, and the folder with what is measured already.
+ * Cells run one after the other, each on all threads of the engine: side by side they would be in each other's times. A
+ * cell is the same wherever it runs, so that {@code benchmarks}' Spark job measures {@link #missing()} on other
+ * machines.
  *
  * <p>Not safe for threads that {@link #keep} at once.
  */
