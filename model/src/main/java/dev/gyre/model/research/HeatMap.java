@@ -23,7 +23,7 @@ public final class HeatMap {
     }
 
     void add(int row, int column, double value) {
-        sums[cell(row, rows, height) * width + cell(column, columns, width)] += value;
+        sums[cell(row, rows, height) * width + cell(column, columns, width)] += (float) value;
     }
 
     private static int cell(int index, int count, int cells) {
