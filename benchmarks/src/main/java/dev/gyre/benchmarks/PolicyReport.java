@@ -24,13 +24,13 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
  * Makes {@code benchmarks/results/policies.md}: what selecting costs in a decode step, exactly and by the policies that
  * make it cheaper, at growing contexts. All of it is measured in {@value #ROUNDS} rounds, one after the other, each in
- * processes of its own where the policies take turns; what is shown is the median of all turns, and how far they lie
- * apart.
+ * processes of its own where the policies take turns; shown are the median of all turns and how far they lie apart.
  */
 public final class PolicyReport {
     private static final List<String> POLICIES = List.of("indexer", "hisa", "misa");
@@ -64,14 +64,14 @@ public final class PolicyReport {
                 .append(Environment.describe())
                 .append(String.format(Locale.ROOT, """
 
-                Made by `benchmarks/run-policies`. Index scores and top-k of one row, 64 index heads x 128, policies with
-                their default parameters. Times are medians of %d turns of %d ms, with the 10th and the 90th percentile
+                Made by `benchmarks/run-policies`. Index scores and top-k of one row, 64 index heads x 128, policies
+                with their default parameters. Times are medians of %d turns of %d ms, with the 10th and the 90th percentile
                 behind them: %d rounds, in each of which the policies take turns in one process. Where the percentiles
-                lie far apart, something else ran. "Faster" is the ratio of the medians. Selections up to 16K tokens are
-                checked against the plain Java implementation. Operations are those of the policy's cost formula, as a
-                share of the exact indexer's. Recall is the share of the exact selection that was found, on random keys
-                of which 300 in a row have a direction in common: it says that the policy works, not what it loses on
-                the keys of a model.
+                lie far apart, something else ran. "Faster" is the median of the ratios of neighbouring turns.
+                Selections up to 16K tokens are checked against the plain Java implementation. Operations are those of
+                the policy's cost formula, as a share of the exact indexer's. Recall is the share of the exact selection
+                that was found, on random keys of which 300 in a row have a direction in common: it says that the policy
+                works, not what it loses on the keys of a model.
 
                 HISA scores the means of all blocks of 128 tokens and then the tokens of 64 blocks, so that its work
                 hardly grows with the context; up to 8192 tokens these are all blocks, and it is the exact indexer. MISA
@@ -98,9 +98,14 @@ public final class PolicyReport {
             double[] measured = times.get(key(policy, dtype, context));
             double share = operations(policy, dtype, context) / operations("indexer", dtype, context);
             text.append(String.format(Locale.ROOT, " %s | %.2f x | %.0f%% | %.1f%% |",
-                    shown(measured), quantile(exact, 0.5) / quantile(measured, 0.5), 100 * share, 100 * recalls[i]));
+                    shown(measured), quantile(ratios(exact, measured), 0.5), 100 * share, 100 * recalls[i]));
         }
         text.append('\n');
+    }
+
+    /** How much longer each turn took than the other's turn beside it. */
+    private static double[] ratios(double[] turns, double[] others) {
+        return IntStream.range(0, turns.length).mapToDouble(i -> turns[i] / others[i]).toArray();
     }
 
     private static String shown(double[] times) {
