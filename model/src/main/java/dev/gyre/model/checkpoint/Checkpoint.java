@@ -44,10 +44,8 @@ public final class Checkpoint implements AutoCloseable {
         try {
             if (files.has(INDEX)) {
                 checkpoint.addShards(files);
-            } else if (files.has(SINGLE)) {
-                checkpoint.addFile(files, SINGLE);
             } else {
-                throw new EngineException(files.where() + " has neither " + SINGLE + " nor " + INDEX + ".");
+                checkpoint.addFile(files, single(files));
             }
             checkpoint.unused.addAll(checkpoint.entries.keySet());
             return checkpoint;
@@ -55,6 +53,18 @@ public final class Checkpoint implements AutoCloseable {
             checkpoint.close();
             throw e;
         }
+    }
+
+    /** The files that hold the weights. */
+    static Set<String> files(ModelFiles files) {
+        return files.has(INDEX) ? shards(files).keySet() : Set.of(single(files));
+    }
+
+    private static String single(ModelFiles files) {
+        if (!files.has(SINGLE)) {
+            throw new EngineException(files.where() + " has neither " + SINGLE + " nor " + INDEX + ".");
+        }
+        return SINGLE;
     }
 
     private Map<String, SafetensorsFile.Entry> addFile(ModelFiles files, String file) {
@@ -70,6 +80,19 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     private void addShards(ModelFiles files) {
+        shards(files).forEach((file, tensors) -> {
+            Set<String> found = addFile(files, file).keySet();
+            for (String tensor : new TreeSet<>(tensors)) {
+                if (!found.contains(tensor)) {
+                    throw new EngineException(files.where() + ": " + INDEX + " says that " + file + " has tensor "
+                            + tensor + "; it has not.");
+                }
+            }
+        });
+    }
+
+    /** The tensors of each shard, as the index has them. */
+    private static Map<String, Set<String>> shards(ModelFiles files) {
         String name = files.where() + ": " + INDEX;
         JsonNode map = Fields.parse(files.read(INDEX), name).get("weight_map");
         if (map == null || !map.isObject()) {
@@ -84,14 +107,7 @@ public final class Checkpoint implements AutoCloseable {
             }
             tensorsOf.computeIfAbsent(file, f -> new HashSet<>()).add(field.getKey());
         });
-        tensorsOf.forEach((file, tensors) -> {
-            Set<String> found = addFile(files, file).keySet();
-            for (String tensor : new TreeSet<>(tensors)) {
-                if (!found.contains(tensor)) {
-                    throw new EngineException(name + " says that " + file + " has tensor " + tensor + "; it has not.");
-                }
-            }
-        });
+        return tensorsOf;
     }
 
     /** Whether there is a tensor of that name. */
