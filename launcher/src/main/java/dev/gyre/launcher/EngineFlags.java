@@ -5,9 +5,11 @@ import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.hisparse.HiSparseOptions;
 import dev.gyre.attention.policy.SelectionPolicies;
+import dev.gyre.model.LoadFormat;
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
 import dev.gyre.model.Precision;
+import dev.gyre.model.config.LayerRange;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.EngineListener;
 import dev.gyre.model.engine.EngineOptions;
@@ -17,8 +19,10 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
 
 /** The options of every command that runs a model; also of the Spark job in {@code benchmarks}. */
@@ -30,6 +34,20 @@ public final class EngineFlags {
 
     @Mixin
     private ModelFlag model;
+
+    @Option(
+            names = "--load-format",
+            paramLabel = "FORMAT",
+            defaultValue = "auto",
+            description = "auto: weights from the model's files; dummy: random ones, for which config.json is enough "
+                    + "(default: auto)")
+    private String loadFormat;
+
+    @Option(
+            names = "--layers",
+            paramLabel = "A..B",
+            description = "loads and runs only layers A to B, both included, between embedding and head (default: all)")
+    private String layers;
 
     @Option(
             names = "--attention-backend",
@@ -77,6 +95,13 @@ public final class EngineFlags {
             paramLabel = "ID",
             description = "the device that tornado runs on, as 'engine devices' lists them (default: its choice)")
     private String device;
+
+    @Option(
+            names = "--devices",
+            paramLabel = "ID,ID,...",
+            description = "several devices that share the layers of the model in this order, by the bytes of their weights; "
+                    + "ids as for --device, where N means 0:N")
+    private String devices;
 
     @Option(
             names = "--kv-cache-dtype",
@@ -170,9 +195,25 @@ public final class EngineFlags {
                 contextLength,
                 prefillChunk,
                 scoreBuffer,
-                device,
+                devices(),
                 false,
-                hiSparse());
+                hiSparse(),
+                LoadFormat.of(loadFormat),
+                layers == null ? null : LayerRange.parse(layers));
+    }
+
+    private List<String> devices() {
+        if (device != null && devices != null) {
+            throw EngineException.usage("--device and --devices exclude one another; give one of them.");
+        }
+        if (devices == null) {
+            return device == null ? List.of() : List.of(device);
+        }
+        List<String> ids = Arrays.stream(devices.split(",", -1)).map(String::strip).toList();
+        if (ids.contains("")) {
+            throw EngineException.usage("--devices wants ids such as 0:0,0:1, not '" + devices + "'.");
+        }
+        return ids;
     }
 
     private HiSparseOptions hiSparse() {
@@ -204,16 +245,31 @@ public final class EngineFlags {
     }
 
     private Model open(ModelOptions options) {
-        Model model = Model.open(options);
+        try (LoadProgress loading = loading()) {
+            Model model = Model.open(options, loading);
+            notice(model);
+            return model;
+        }
+    }
+
+    /** The model without what it takes to run it. */
+    Model describe() {
+        Model model = Model.describe(options());
         notice(model);
         return model;
     }
 
+    private LoadProgress loading() {
+        return new LoadProgress(mixee.commandLine().getErr(), System::nanoTime);
+    }
+
     /** Starts an engine with the model; everything else is as in {@code options}. */
     Engine create(EngineOptions options, EngineListener listener) {
-        Engine engine = Engine.create(options.withModel(options()), listener);
-        notice(engine.model());
-        return engine;
+        try (LoadProgress loading = loading()) {
+            Engine engine = Engine.create(options.withModel(options()), listener, loading);
+            notice(engine.model());
+            return engine;
+        }
     }
 
     private void notice(Model model) {

@@ -1,13 +1,17 @@
 package dev.gyre.launcher;
 
-import dev.gyre.attention.HostMemory;
+import dev.gyre.attention.EngineException;
+import dev.gyre.attention.backend.Phase;
+import dev.gyre.attention.backend.Providers;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.KvCache;
+import dev.gyre.model.MemoryPlan;
 import dev.gyre.model.Model;
 import dev.gyre.model.config.ModelConfig;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 import java.io.PrintWriter;
@@ -17,6 +21,12 @@ import java.util.Map;
 /** {@code engine info}. */
 @Command(name = "info", description = "Shows what a model is and what it needs.")
 final class InfoCommand implements Runnable {
+    @Option(
+            names = "--batch",
+            paramLabel = "B",
+            description = "sequences at once that the memory plan is for (default: 1)")
+    private int batch = 1;
+
     @Mixin
     private JsonFlag json;
 
@@ -28,15 +38,28 @@ final class InfoCommand implements Runnable {
 
     @Override
     public void run() {
+        if (batch < 1) {
+            throw EngineException.usage("--batch must be at least 1, not " + batch + ".");
+        }
         PrintWriter out = spec.commandLine().getOut();
-        try (Model model = flags.open()) {
+        try (Model model = flags.describe()) {
             Map<String, Object> info = describe(model);
+            MemoryPlan plan = model.memoryPlan(batch, usable(model));
             if (json.wanted()) {
+                info.put("memory_plan", PlanReport.fields(plan));
                 JsonFlag.print(out, info);
             } else {
                 info.forEach((name, value) -> out.printf("%-28s %s%n", name, value));
+                PlanReport.print(out, plan, model.config().layers());
             }
         }
+    }
+
+    /** Bytes that a model may take where it runs. */
+    private static long usable(Model model) {
+        boolean onDevice = model.implementations().get(Phase.LINEAR).equals(Providers.TORNADO);
+        int devices = Math.max(1, model.options().devices().size());
+        return onDevice ? devices * DeviceLimit.bytes(System.getProperty("tornado.device.memory")) : Long.MAX_VALUE;
     }
 
     private static Map<String, Object> describe(Model model) {
@@ -44,9 +67,11 @@ final class InfoCommand implements Runnable {
         Map<String, Object> info = new LinkedHashMap<>();
         info.put("model", model.where());
         info.put("architecture", config.architecture());
+        info.put("weights", model.hasCheckpoint() ? "in files" : "counted by config.json");
         info.put("parameters", model.parameters());
         info.put("weight_bytes", model.weightBytes());
         info.put("layers", config.layers());
+        info.put("first_layer", config.firstLayer());
         info.put("hidden_size", config.hidden());
         info.put("attention_heads", config.mla().heads());
         info.put("kv_lora_rank", config.mla().kvRank());
@@ -80,9 +105,6 @@ final class InfoCommand implements Runnable {
             info.put("hot_latent_bytes_per_sequence", latents * hot);
         }
         info.put("cache_bytes_at_context_length", perToken * model.contextLength());
-        // mapped weights want to stay in memory too, or every token reads them from the disk
-        long free = Math.max(0, HostMemory.bytes() - model.weightBytes() - Runtime.getRuntime().maxMemory());
-        info.put("longest_context_in_memory", Math.min(model.contextLength(), free / perToken));
         return info;
     }
 }

@@ -234,8 +234,11 @@ class CommandsTest {
         assertEquals(7, info.get("index_topk").intValue());
         assertEquals(4L * (656 + 132), info.get("cache_bytes_per_token_fp8_e4m3").longValue());
         assertEquals(4L * (656 + 132) * 8192, info.get("cache_bytes_at_context_length").longValue());
-        String table = Outcome.of("info").succeeded().out();
-        assertEquals(names(info), table.lines().map(line -> line.split(" ")[0]).toList());
+        List<String> table = Outcome.of("info").succeeded().out().lines().toList();
+        List<String> plain = names(info).subList(0, names(info).size() - 1);
+        assertEquals(plain, table.subList(0, plain.size()).stream().map(line -> line.split(" ")[0]).toList());
+        assertEquals("memory of this machine, 1 x 8192 tokens:", table.get(plain.size() + 1));
+        assertTrue(table.getLast().endsWith("8192 tokens a sequence, or 4 of 4 layers at 8192"), table.getLast());
         JsonNode dense = Outcome.json("info", "--model", Outcome.golden("v3-dense-attention").toString());
         assertFalse(dense.get("sparse").booleanValue());
         assertEquals("dense", dense.get("attention_backend").textValue());

@@ -55,7 +55,8 @@ class MistakesTest {
         "--stop-tokens 5,x", "--stop-tokens -5", "--stop-tokens ,", "--attention-backend bogus",
         "--dsa-prefill-backend bogus", "--dsa-decode-backend bogus", "--dsa-indexer-backend bogus",
         "--dsa-topk-backend bogus", "--kv-cache-dtype f64", "--precision sloppy", "--threads 0", "--index-topk -1",
-        "--context-length -1", "--prefill-chunk 0", "--score-buffer 0", "--seed", "--json=perhaps",
+        "--context-length -1", "--load-format safetensors", "--layers 3", "--layers 3..1", "--layers a..b", "--layers 1..",
+        "--layers -1..2", "--prefill-chunk 0", "--score-buffer 0", "--seed", "--json=perhaps",
     })
     void optionsOfGenerate(String option) {
         String named = option.split("[ =]")[0];
@@ -82,6 +83,7 @@ class MistakesTest {
         "info --selection-policy hisa:blocks=1 | blocks",
         "info --selection-policy recent:sink=9 --index-topk 9 | sink",
         "info --selection-policy oracle --attention-backend dense | dense",
+        "info --batch 0 | --batch",
         "info --hisparse-hot-tokens 0 | --hisparse-hot-tokens",
         "info --hisparse-hot-tokens 255 | index_topk",
         "info --hisparse-hot-tokens 300 --attention-backend dense | dense",
@@ -117,6 +119,11 @@ class MistakesTest {
         Outcome device = Outcome.with(Map.of("GYRE_DEVICE", "0:0"), "generate", "--tokens", "5");
         check(2, "--dsa-decode-backend tornado", device);
         assertTrue(device.err().startsWith("engine: --device 0:0 needs"), device.err());
+        check(2, "--devices 0:0,0:1 needs", Outcome.of("generate", "--tokens", "5", "--devices", "0:0, 0:1"));
+        check(2, "exclude one another", Outcome.of("generate", "--tokens", "5", "--devices", "0,1", "--device", "0"));
+        for (String bad : List.of(",", "", "0:0,")) {
+            check(2, "ids such as 0:0,0:1", Outcome.of("generate", "--tokens", "5", "--devices", bad));
+        }
     }
 
     @Test
@@ -143,6 +150,9 @@ class MistakesTest {
         failure("token 4096", "logits", "--tokens", "4096");
         failure("--context-length", "generate", "--tokens", "1,2,3,4,5,6,7,8,9", "--context-length", "8");
         failure("--context-length", "logits", "--tokens", "1,2,3,4,5,6,7,8,9", "--context-length", "8");
+        failure("0..3", "generate", "--tokens", "5", "--layers", "2..4");
+        failure("begin with 0", "info", "--layers", "2..3", "--config-override", "{\"index_topk_pattern\":\"FSSS\"}");
+        failure("begin with 1", "info", "--layers", "2..3", "--selection-policy", "shared:freq=4");
         failure("8192", "generate", "--tokens", "5", "--context-length", "8193");
         failure("--positions 3", "inspect", "--tokens", "1,2,3", "--positions", "3");
         failure("--context-length", "inspect", "--tokens", "1,2,3,4,5,6,7,8,9", "--context-length", "8");

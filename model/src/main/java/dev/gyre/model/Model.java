@@ -1,6 +1,7 @@
 package dev.gyre.model;
 
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.HostMemory;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionBackend;
 import dev.gyre.attention.backend.AttentionBackends;
@@ -22,7 +23,11 @@ import dev.gyre.attention.policy.SelectionPolicy;
 import dev.gyre.model.arch.Architecture;
 import dev.gyre.model.arch.Architectures;
 import dev.gyre.model.checkpoint.Checkpoint;
+import dev.gyre.model.checkpoint.DummyWeights;
+import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.checkpoint.ModelFiles;
+import dev.gyre.model.checkpoint.WeightFormat;
+import dev.gyre.model.checkpoint.WeightSource;
 import dev.gyre.model.config.ConfigReader;
 import dev.gyre.model.config.Fields;
 import dev.gyre.model.config.GenerationDefaults;
@@ -41,8 +46,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.ServiceLoader;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
 /**
@@ -61,14 +64,16 @@ import java.util.stream.IntStream;
  * One thread at a time.
  */
 public final class Model implements AutoCloseable {
-    private static final Pattern LAYER_TENSOR = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.");
-
     private final ModelFiles files;
+    /** Of all layers. */
+    private final ModelConfig whole;
+    /** Of those that are run. */
     private final ModelConfig config;
     private final GenerationDefaults defaults;
     private final ModelOptions options;
     private final WorkerPool pool;
-    private final Checkpoint checkpoint;
+    private final WeightSource weights;
+    private final boolean described;
     private final Implementations implementations;
     private final String attentionBackend;
     private final AttentionBackend attention;
@@ -78,10 +83,18 @@ public final class Model implements AutoCloseable {
     private final Decoder decoder;
     private Tokenizer tokenizer;
 
-    private Model(ModelFiles files, Fields json, Architecture architecture, ModelOptions options) {
+    private Model(
+            ModelFiles files,
+            Fields json,
+            Architecture architecture,
+            ModelOptions options,
+            boolean described,
+            LoadListener listener) {
         this.files = files;
         this.options = options;
-        config = ConfigReader.read(json, architecture.family());
+        this.described = described;
+        whole = ConfigReader.read(json, architecture.family());
+        config = options.layers() == null ? whole : whole.slice(options.layers());
         if (options.indexTopk() > 0 && !config.isSparse()) {
             throw new EngineException(
                     "--index-topk needs a model with an indexer, and " + files.where() + " has none.");
@@ -99,10 +112,10 @@ public final class Model implements AutoCloseable {
                 ? options.attentionBackend()
                 : config.isSparse() ? AttentionBackends.DSA : AttentionBackends.DENSE;
         pool = new WorkerPool(options.threads());
-        Checkpoint opened = null;
+        WeightSource opened = null;
         try {
             implementations = Implementations.choose(
-                    Providers.load(), options.implementations(), new Resources(pool, options.device()));
+                    Providers.load(), options.implementations(), new Resources(pool, options.devices()));
             hiSparse = options.hiSparse() == null
                     ? null
                     : new HiSparse(options.hiSparse(), topk(), implementations, pool);
@@ -117,10 +130,11 @@ public final class Model implements AutoCloseable {
                         + "dense; leave it out.");
             }
             ops = ops();
-            opened = Checkpoint.open(files, config.blockRows(), config.blockColumns());
+            ops.loading(pool, listener);
+            opened = weights(json, architecture, listener);
             decoder = architecture.factory().create(config, opened, ops);
-            opened.finish(this::isNotNeeded);
-            checkpoint = opened;
+            opened.finish();
+            weights = opened;
         } catch (RuntimeException | Error e) {
             pool.close();
             if (opened != null) {
@@ -130,12 +144,34 @@ public final class Model implements AutoCloseable {
         }
     }
 
+    /** Where the weights come from. */
+    private WeightSource weights(Fields json, Architecture architecture, LoadListener listener) {
+        boolean dummy = options.loadFormat() == LoadFormat.DUMMY;
+        if (!dummy && (!described || Checkpoint.isIn(files))) {
+            return Checkpoint.open(files, config.blockRows(), config.blockColumns(), this::isNotNeeded, listener);
+        }
+        WeightFormat format = WeightFormat.read(json, config);
+        if (described || !ops.readsWeights()) {
+            return DummyWeights.unmade(format);
+        }
+        long bytes;
+        try (DummyWeights counted = DummyWeights.unmade(format)) {
+            architecture.factory().create(config, counted, ops);
+            bytes = counted.bytes();
+        }
+        if (bytes > HostMemory.bytes()) {
+            throw new EngineException("random weights for " + config.layers() + " layers take " + bytes + " bytes and the machine has "
+                    + HostMemory.bytes() + "; use fewer --layers.");
+        }
+        return DummyWeights.inMemory(format, pool, listener, bytes);
+    }
+
     /** The operations of the decoder: on the host, or all of them on a device. */
     private Ops ops() {
         String linear = implementations.names().get(Phase.LINEAR);
         for (OpsProvider provider : ServiceLoader.load(OpsProvider.class, Model.class.getClassLoader())) {
             if (provider.name().equals(linear)) {
-                return provider.create(config, attention, options.device(), options.prefillChunk());
+                return provider.create(config, attention, options.devices(), options.prefillChunk());
             }
         }
         return new CpuOps(pool, attention, Kernels.of(linear, pool));
@@ -163,6 +199,7 @@ public final class Model implements AutoCloseable {
                         indexer == null ? 0 : indexer.dim(),
                         topk(),
                         config.layers(),
+                        config.firstLayer(),
                         cached.latentBytes(cacheDtype()),
                         cached.indexBytes(cacheDtype())),
                 indexer == null ? null : indexer.sharing(),
@@ -171,9 +208,27 @@ public final class Model implements AutoCloseable {
 
     /** Opens a model. */
     public static Model open(ModelOptions options) {
+        return open(options, LoadListener.NONE);
+    }
+
+    /** The same with someone who hears how far that is; with a decoder on a device, its first step loads the weights. */
+    public static Model open(ModelOptions options, LoadListener listener) {
+        return open(options, false, listener);
+    }
+
+    /**
+     * A model that is only looked at and has no {@link #runner}: of what config.json says it needs no weights. Where
+     * there are none, or those of {@link LoadFormat#DUMMY}, they are counted in the formats that config.json calls for.
+     */
+    public static Model describe(ModelOptions options) {
+        return open(options, true, LoadListener.NONE);
+    }
+
+    private static Model open(ModelOptions options, boolean described, LoadListener listener) {
         ModelFiles files = options.model() == null ? ModelFiles.embedded() : ModelFiles.folder(options.model());
         Fields json = config(files, options);
-        return new Model(files, json, Architectures.of(ConfigReader.architecture(json)), options);
+        return new Model(
+                files, json, Architectures.of(ConfigReader.architecture(json)), options, described, listener);
     }
 
     private static Fields config(ModelFiles files, ModelOptions options) {
@@ -189,17 +244,14 @@ public final class Model implements AutoCloseable {
         return json;
     }
 
-    /** Layers for multi-token prediction, behind the others, and a head that only repeats the embeddings. */
+    /** Other layers than are run, those for multi-token prediction too, and a head that only repeats the embeddings. */
     private boolean isNotNeeded(String tensor) {
         if (config.tiedEmbeddings() && tensor.equals("lm_head.weight")) {
             return true;
         }
-        Matcher name = LAYER_TENSOR.matcher(tensor);
-        if (!name.lookingAt()) {
-            return false;
-        }
-        int layer = Integer.parseInt(name.group(1));
-        return layer >= config.layers() && layer < config.layers() + config.mtpLayers();
+        int layer = ModelConfig.layerOf(tensor);
+        boolean run = layer >= config.firstLayer() && layer < config.firstLayer() + config.layers();
+        return layer >= 0 && !run && layer < whole.layers() + whole.mtpLayers();
     }
 
     /** The shape of the model. */
@@ -264,12 +316,35 @@ public final class Model implements AutoCloseable {
 
     /** Elements of all weights, scales of FP8 blocks not counted. */
     public long parameters() {
-        return checkpoint.parameters();
+        return weights.parameters();
     }
 
-    /** Bytes of all weights in their files. */
+    /** Whether weights come from files, rather than from config.json. */
+    public boolean hasCheckpoint() {
+        return weights instanceof Checkpoint;
+    }
+
+    /** Bytes of all weights in the formats of their files. */
     public long weightBytes() {
-        return checkpoint.bytes();
+        return weights.bytes();
+    }
+
+    /**
+     * What the model takes of the memory that it runs in, for so many sequences of {@link #contextLength()} tokens.
+     *
+     * @param usable the most bytes that it may take; what there are beyond the memory's do not count
+     */
+    public MemoryPlan memoryPlan(int sequences, long usable) {
+        return new MemoryPlanner(
+                        config,
+                        decoder,
+                        ops,
+                        weights.weights(),
+                        cacheShapes(),
+                        cacheDtype(),
+                        attention.policy().usesIndexer(),
+                        options)
+                .plan(sequences, contextLength(), Math.min(usable, ops.memory().bytes()));
     }
 
     /** The most tokens of a sequence. */
@@ -317,6 +392,9 @@ public final class Model implements AutoCloseable {
 
     /** A runner whose caches hold {@code sequences} texts of {@code tokens} tokens each. */
     public ModelRunner runner(int sequences, int tokens) {
+        if (described) {
+            throw new IllegalStateException("a model that was described has no weights to run");
+        }
         long pages = Math.multiplyExact((long) sequences, (long) Math.ceilDiv(tokens, PageTable.PAGE));
         long slots = Math.multiplyExact(pages, (long) PageTable.PAGE);
         if (slots > Integer.MAX_VALUE - PageTable.PAGE) {
@@ -335,6 +413,6 @@ public final class Model implements AutoCloseable {
         ops.close();
         implementations.close();
         pool.close();
-        checkpoint.close();
+        weights.close();
     }
 }

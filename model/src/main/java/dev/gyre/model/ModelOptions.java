@@ -6,8 +6,10 @@ import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.hisparse.HiSparseOptions;
 import dev.gyre.attention.policy.SelectionPolicies;
+import dev.gyre.model.config.LayerRange;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -27,11 +29,13 @@ import java.util.Map;
  * @param contextLength the most tokens of a sequence; 0 for the model's max_position_embeddings
  * @param prefillChunk the most tokens of a step; it does not change results
  * @param scoreBuffer the most bytes that index scores take at a time
- * @param device the device of implementations that run on one, by the id that {@code engine devices} shows; null for
- *     their choice
+ * @param devices the device of implementations that run on one, by the id that {@code engine devices} shows, or several
+ *     that share the layers of the model in this order; empty for their choice
  * @param measured whether layers run their indexers also where the selection policy has no use for them, as a
  *     {@link dev.gyre.model.research.SelectionProbe} needs it
  * @param hiSparse how many latents are kept hot, and where the others lie; null for one cache of all
+ * @param loadFormat where the weights come from
+ * @param layers the only layers that are loaded and run, between embedding and head; null for all
  */
 public record ModelOptions(
         Path model,
@@ -46,15 +50,18 @@ public record ModelOptions(
         int contextLength,
         int prefillChunk,
         long scoreBuffer,
-        String device,
+        List<String> devices,
         boolean measured,
-        HiSparseOptions hiSparse) {
+        HiSparseOptions hiSparse,
+        LoadFormat loadFormat,
+        LayerRange layers) {
 
     private static final int MOST_THREADS = 1024;
 
     /** Checks the ranges. */
     public ModelOptions {
         implementations = Map.copyOf(implementations);
+        devices = List.copyOf(devices);
         least("--index-topk", indexTopk, 0);
         least("--threads", threads, 1);
         if (threads > MOST_THREADS) {
@@ -86,92 +93,115 @@ public record ModelOptions(
                 0,
                 512,
                 256L << 20,
-                null,
+                List.of(),
                 false,
+                null,
+                LoadFormat.AUTO,
                 null);
     }
 
     /** The same with another model folder. */
     public ModelOptions withModel(Path folder) {
         return new ModelOptions(folder, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured,
+                hiSparse, loadFormat, layers);
     }
 
     /** The same with another attention backend and these implementations of its phases. */
     public ModelOptions withAttention(String backend, Map<Phase, String> names) {
-        return new ModelOptions(model, backend, names, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+        return new ModelOptions(model, backend, names, cacheDtype, indexTopk, selectionPolicy, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse, loadFormat,
+                layers);
     }
 
     /** The same with another cache dtype. */
     public ModelOptions withCacheDtype(CacheDtype dtype) {
         return new ModelOptions(model, attentionBackend, implementations, dtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured,
+                hiSparse, loadFormat, layers);
     }
 
     /** The same with another index_topk. */
     public ModelOptions withIndexTopk(int topk) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, topk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured,
+                hiSparse, loadFormat, layers);
     }
 
     /** The same with another selection policy. */
     public ModelOptions withSelectionPolicy(String policy) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, policy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured,
-                hiSparse);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, policy, configOverride,
+                precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse, loadFormat,
+                layers);
     }
 
     /** The same with indexers that run whether or not the selection policy needs them. */
     public ModelOptions withMeasuredSelection(boolean run) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, run, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, run, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with this JSON laid over config.json. */
     public ModelOptions withConfigOverride(String json) {
-        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                json, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy, json,
+                precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse, loadFormat,
+                layers);
     }
 
     /** The same with another precision. */
     public ModelOptions withPrecision(Precision other) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, other, threads, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, other, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with another number of threads. */
     public ModelOptions withThreads(int count) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, count, contextLength, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, count, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with another context length. */
     public ModelOptions withContextLength(int tokens) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, tokens, prefillChunk, scoreBuffer, device, measured, hiSparse);
+                configOverride, precision, threads, tokens, prefillChunk, scoreBuffer, devices, measured, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with another prefill chunk and score buffer. */
     public ModelOptions withChunks(int prefillTokens, long scoreBytes) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillTokens, scoreBytes, device, measured,
-                hiSparse);
+                configOverride, precision, threads, contextLength, prefillTokens, scoreBytes, devices, measured,
+                hiSparse, loadFormat, layers);
     }
 
-    /** The same on another device. */
-    public ModelOptions withDevice(String id) {
+    /** The same on these devices. */
+    public ModelOptions withDevices(List<String> ids) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, id, measured, hiSparse);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, ids, measured, hiSparse,
+                loadFormat, layers);
     }
 
     /** The same with hot latents and a store of all. */
     public ModelOptions withHiSparse(HiSparseOptions split) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, device, measured, split);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, split,
+                loadFormat, layers);
+    }
+
+    /** The same with weights from elsewhere. */
+    public ModelOptions withLoadFormat(LoadFormat format) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse,
+                format, layers);
+    }
+
+    /** The same with these layers alone. */
+    public ModelOptions withLayers(LayerRange range) {
+        return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse,
+                loadFormat, range);
     }
 }

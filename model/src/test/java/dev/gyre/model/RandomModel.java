@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.Predicate;
 
 /** A model folder with random f32 weights of any shape, and the same weights for {@link NaiveModel}. */
 final class RandomModel {
@@ -77,6 +78,33 @@ final class RandomModel {
         }
     }
 
+    private RandomModel(ObjectNode config) {
+        this.config = config;
+        random = null;
+    }
+
+    /** Layers first to last, both included, as a model of their own: renumbered, of the same kinds. */
+    RandomModel slice(int first, int last) {
+        ObjectNode shorter = config.deepCopy();
+        shorter.put("num_hidden_layers", last - first + 1);
+        shorter.put("first_k_dense_replace", Math.max(0, number("first_k_dense_replace") - first));
+        if (config.has("index_topk_pattern")) {
+            shorter.put("index_topk_pattern", config.get("index_topk_pattern").textValue().substring(first, last + 1));
+        }
+        RandomModel slice = new RandomModel(shorter);
+        weights.forEach((name, values) -> {
+            String[] parts = name.split("\\.", 4);
+            boolean layer = parts[1].equals("layers");
+            int number = layer ? Integer.parseInt(parts[2]) : first;
+            if (number >= first && number <= last) {
+                String kept = layer ? "model.layers." + (number - first) + "." + parts[3] : name;
+                slice.weights.put(kept, values);
+                slice.shapes.put(kept, shapes.get(name));
+            }
+        });
+        return slice;
+    }
+
     /** A number of the config; 0 where it is absent. */
     int number(String field) {
         return config.path(field).asInt(0);
@@ -115,9 +143,17 @@ final class RandomModel {
 
     /** The weights as a file. */
     TensorFile tensors() {
+        return tensors(name -> true);
+    }
+
+    /** Some of the weights as a file. */
+    TensorFile tensors(Predicate<String> wanted) {
         TensorFile file = new TensorFile();
-        weights.forEach((name, values) ->
-                file.addFloats(name, values, Arrays.stream(shapes.get(name)).asLongStream().toArray()));
+        weights.forEach((name, values) -> {
+            if (wanted.test(name)) {
+                file.addFloats(name, values, Arrays.stream(shapes.get(name)).asLongStream().toArray());
+            }
+        });
         return file;
     }
 

@@ -62,6 +62,11 @@ final class Devices {
         return device.getTornadoVMBackend() == TornadoVMBackendType.CUDA;
     }
 
+    /** The devices that are meant, in this order; an empty list takes the preferred one. */
+    static List<TornadoDevice> pickAll(List<String> wanted) {
+        return wanted.isEmpty() ? List.of(pick(null)) : wanted.stream().map(Devices::pick).toList();
+    }
+
     /** The first of {@link #all} that is meant; null takes the preferred one. */
     static TornadoDevice pick(String wanted) {
         String id = wanted == null

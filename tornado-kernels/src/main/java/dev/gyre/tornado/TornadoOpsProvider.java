@@ -7,7 +7,9 @@ import dev.gyre.model.ops.OpsProvider;
 import dev.gyre.tornado.decoder.DecoderOps;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
-/** {@code --linear-backend tornado}: the whole decoder on a device. */
+import java.util.List;
+
+/** {@code --linear-backend tornado}: the whole decoder on a device, or on several. */
 public final class TornadoOpsProvider implements OpsProvider {
     /** For {@link java.util.ServiceLoader}. */
     public TornadoOpsProvider() {}
@@ -18,8 +20,8 @@ public final class TornadoOpsProvider implements OpsProvider {
     }
 
     @Override
-    public Ops create(ModelConfig config, AttentionBackend attention, String device, int rows) {
-        TornadoDevice picked = Devices.pick(device);
+    public Ops create(ModelConfig config, AttentionBackend attention, List<String> devices, int rows) {
+        List<TornadoDevice> picked = Devices.pickAll(devices);
         return new DecoderOps(picked, config, attention, rows, TornadoTopK.threads(picked));
     }
 }

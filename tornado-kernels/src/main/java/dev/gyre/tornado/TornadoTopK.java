@@ -35,6 +35,11 @@ final class TornadoTopK implements TopK, AutoCloseable {
         return Integer.highestOneBit(Math.min(TopKKernels.MOST_BLOCK, Math.max(largest, 64)));
     }
 
+    /** As many as all of these devices can run. */
+    static int threads(List<TornadoDevice> devices) {
+        return devices.stream().mapToInt(TornadoTopK::threads).min().orElseThrow();
+    }
+
     @Override
     public void select(float[] scores, int stride, QueryRows rows, int from, int to, Selection selection) {
         int k = selection.k();

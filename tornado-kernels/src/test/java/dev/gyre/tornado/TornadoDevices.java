@@ -2,6 +2,8 @@ package dev.gyre.tornado;
 
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
+import java.util.List;
+
 /** The device that tests in other packages run on. */
 public final class TornadoDevices {
     private TornadoDevices() {}
@@ -9,5 +11,15 @@ public final class TornadoDevices {
     /** The one that {@code auto} takes. */
     public static TornadoDevice preferred() {
         return Devices.pick(null);
+    }
+
+    /** Those that {@code --devices} means. */
+    public static List<TornadoDevice> pick(List<String> wanted) {
+        return Devices.pickAll(wanted);
+    }
+
+    /** Threads of a block that selects there. */
+    public static int topkThreads(List<TornadoDevice> devices) {
+        return TornadoTopK.threads(devices);
     }
 }

@@ -5,23 +5,25 @@ import dev.gyre.attention.EngineException;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Which provider serves which phase, by what the user asked for. */
 final class Choice {
     private Choice() {}
 
     /**
-     * Chooses by name; a phase that {@code asked} does not mention is {@code auto}. Where all are and a device is named,
-     * its provider serves all. A provider that {@linkplain AttentionProvider#runsDecoder runs decoders} serves LINEAR only
+     * Chooses by name; a phase that {@code asked} does not mention is {@code auto}. Where all are and devices are named,
+     * their provider serves all. A provider that {@linkplain AttentionProvider#runsDecoder runs decoders} serves LINEAR only
      * with all other phases.
      */
-    static Map<Phase, AttentionProvider> of(Providers providers, Map<Phase, String> asked, String device) {
+    static Map<Phase, AttentionProvider> of(Providers providers, Map<Phase, String> asked, List<String> devices) {
         Map<Phase, String> names = new HashMap<>(asked);
         names.values().removeIf(Providers.AUTO::equals);
-        if (device != null && names.isEmpty()) {
-            String owner = owner(providers, device);
+        if (!devices.isEmpty() && names.isEmpty()) {
+            String owner = owner(providers, devices);
             Arrays.stream(Phase.values()).forEach(phase -> names.put(phase, owner));
         }
         Map<Phase, AttentionProvider> chosen = new EnumMap<>(Phase.class);
@@ -49,41 +51,60 @@ final class Choice {
             boolean fits = !provider.runsDecoder() || chosen.values().stream().allMatch(provider::equals);
             chosen.put(Phase.LINEAR, fits ? provider : providers.onThreads());
         }
-        check(device, chosen);
+        check(devices, chosen);
         return chosen;
     }
 
-    /** Who runs whole decoders on this device. */
-    private static String owner(Providers providers, String device) {
+    /** Who runs whole decoders on the first of these devices. */
+    private static String owner(Providers providers, List<String> devices) {
         List<AttentionProvider> able = providers.all().stream()
                 .filter(provider -> provider.runsDecoder() && provider.missing().isEmpty())
                 .toList();
         return able.stream()
-                .filter(provider -> provider.devices().stream().anyMatch(known -> known.is(device)))
+                .filter(provider -> has(provider.devices(), devices.getFirst()))
                 .map(AttentionProvider::name)
                 .findFirst()
-                .orElseThrow(() -> absent(
-                        device, able.stream().flatMap(provider -> provider.devices().stream()).toList()));
+                .orElseThrow(() -> absent(devices, able));
     }
 
-    private static void check(String device, Map<Phase, AttentionProvider> chosen) {
-        if (device == null) {
+    private static boolean has(List<Device> known, String device) {
+        return known.stream().anyMatch(one -> one.is(device));
+    }
+
+    private static void check(List<String> devices, Map<Phase, AttentionProvider> chosen) {
+        if (devices.isEmpty()) {
             return;
         }
-        List<Device> known = chosen.values().stream().distinct()
-                .flatMap(provider -> provider.devices().stream())
-                .toList();
-        if (known.stream().noneMatch(one -> one.is(device))) {
-            throw absent(device, known);
+        if (devices.size() > 1 && !chosen.get(Phase.LINEAR).runsDecoder()) {
+            throw EngineException.usage("--devices shares out the layers of a model that runs on devices as a whole; leave "
+                    + "out what names other implementations, or give one --device.");
+        }
+        List<AttentionProvider> providers = chosen.values().stream().distinct().toList();
+        List<Device> known = known(providers);
+        Set<String> taken = new HashSet<>();
+        for (String device : devices) {
+            String id = known.stream().filter(one -> one.is(device)).map(Device::id).findFirst()
+                    .orElseThrow(() -> absent(devices, providers));
+            if (!taken.add(id)) {
+                throw EngineException.usage("--devices names the device " + id + " twice; it takes one part of the layers.");
+            }
         }
     }
 
-    private static EngineException absent(String device, List<Device> known) {
-        return EngineException.usage(known.isEmpty()
-                ? "--device " + device + " needs an implementation that runs on devices; use for example "
-                        + "--dsa-decode-backend tornado, and see 'engine devices'."
-                : "--device " + device + " is not there; use one of "
-                        + String.join(", ", known.stream().map(Device::id).toList())
-                        + ", which 'engine devices' describes.");
+    private static List<Device> known(List<AttentionProvider> providers) {
+        return providers.stream().flatMap(provider -> provider.devices().stream()).toList();
+    }
+
+    private static EngineException absent(List<String> devices, List<AttentionProvider> providers) {
+        List<Device> known = known(providers);
+        String option = devices.size() == 1 ? "--device " : "--devices ";
+        if (known.isEmpty()) {
+            return EngineException.usage(option + String.join(",", devices) + " needs an implementation that runs on "
+                    + "devices; use for example " + (devices.size() == 1 ? "--dsa-decode-backend" : "--linear-backend")
+                    + " tornado, and see 'engine devices'.");
+        }
+        String device = devices.stream().filter(one -> !has(known, one)).findFirst().orElseThrow();
+        return EngineException.usage(option + device + " is not there; use one of "
+                + String.join(", ", known.stream().map(Device::id).toList()) + ", which 'engine devices' describes.");
     }
 }

@@ -29,7 +29,7 @@ public record Implementations(
         implements AutoCloseable {
     /** Chooses by name; a phase that {@code choice} does not mention is {@code auto}. */
     public static Implementations choose(Providers providers, Map<Phase, String> choice, Resources resources) {
-        Map<Phase, AttentionProvider> chosen = Choice.of(providers, choice, resources.device());
+        Map<Phase, AttentionProvider> chosen = Choice.of(providers, choice, resources.devices());
         Map<Phase, String> names = new EnumMap<>(Phase.class);
         chosen.forEach((phase, provider) -> names.put(phase, provider.name()));
         Optional<String> notice = Arrays.stream(Phase.values())

@@ -1,5 +1,7 @@
 package dev.gyre.attention.policy;
 
+import dev.gyre.attention.EngineException;
+
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
@@ -35,6 +37,20 @@ public record IndexSharing(String pattern) {
         return new IndexSharing(IntStream.range(0, layers)
                 .mapToObj(layer -> Math.max(layer - offset + 1, 0) % freq == 0 ? "F" : "S")
                 .collect(Collectors.joining()));
+    }
+
+    /**
+     * The same of some layers alone, which follow one another.
+     *
+     * @throws EngineException where the first attends to what a layer before it selects
+     */
+    public IndexSharing slice(int first, int layers) {
+        if (!runs(first)) {
+            int full = pattern.lastIndexOf('F', first);
+            throw new EngineException("--layers cannot begin with layer " + first + ", which attends to what the indexer of layer "
+                    + full + " selects; begin with " + full + ".");
+        }
+        return new IndexSharing(pattern.substring(first, first + layers));
     }
 
     /** Whether a layer runs its indexer. */

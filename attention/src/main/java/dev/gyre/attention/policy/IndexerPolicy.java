@@ -26,7 +26,9 @@ final class IndexerPolicy extends IndexedPolicy {
     static IndexerPolicy shared(PolicyParameters parameters, PolicyContext context) {
         int freq = parameters.count("freq", 1);
         int offset = parameters.count("offset", 1);
-        return new IndexerPolicy(parameters, context, IndexSharing.every(freq, offset, context.shape().layers()));
+        LayerShape shape = context.shape();
+        IndexSharing all = IndexSharing.every(freq, offset, shape.firstLayer() + shape.layers());
+        return new IndexerPolicy(parameters, context, all.slice(shape.firstLayer(), shape.layers()));
     }
 
     @Override

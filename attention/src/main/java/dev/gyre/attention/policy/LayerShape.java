@@ -9,7 +9,8 @@ package dev.gyre.attention.policy;
  * @param indexHeads index heads; 0 where the model has no indexer
  * @param indexDim index head dimension
  * @param topk how many tokens a row attends to at most; 0 where the model has no indexer
- * @param layers layers of the model
+ * @param layers layers that are run
+ * @param firstLayer number in the model of the first of them
  * @param latentBytes bytes of a cached latent
  * @param indexBytes bytes of a cached index key
  */
@@ -21,8 +22,23 @@ public record LayerShape(
         int indexDim,
         int topk,
         int layers,
+        int firstLayer,
         int latentBytes,
         int indexBytes) {
+
+    /** Of all layers of a model. */
+    public LayerShape(
+            int heads,
+            int latent,
+            int rope,
+            int indexHeads,
+            int indexDim,
+            int topk,
+            int layers,
+            int latentBytes,
+            int indexBytes) {
+        this(heads, latent, rope, indexHeads, indexDim, topk, layers, 0, latentBytes, indexBytes);
+    }
 
     /** The cost of attending to the chosen tokens, {@code heads * (2 (latent + rope) + 2 latent)} each, and no more. */
     SelectionCost attending(int tokens) {

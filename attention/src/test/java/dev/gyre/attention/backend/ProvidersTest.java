@@ -18,11 +18,15 @@ import java.util.stream.Stream;
 
 class ProvidersTest {
     /**
-     * Serves attention but nothing that multiplies with weights.
+     * Serves attention, and what multiplies with weights only if it runs decoders.
      *
      * @param reason why it is missing; null where it is available
      */
-    private record Gpu(int preference, String reason, List<Device> devices) implements AttentionProvider {
+    private record Gpu(int preference, String reason, boolean runsDecoder, List<Device> devices) implements AttentionProvider {
+        Gpu(int preference, String reason, List<Device> devices) {
+            this(preference, reason, false, devices);
+        }
+
         @Override
         public String name() {
             return "gpu";
@@ -35,7 +39,7 @@ class ProvidersTest {
 
         @Override
         public boolean serves(Phase phase) {
-            return phase != Phase.LINEAR;
+            return runsDecoder || phase != Phase.LINEAR;
         }
 
         @Override
@@ -64,11 +68,11 @@ class ProvidersTest {
         return new Providers(Stream.concat(cpu.stream(), Stream.of(gpu)).toList());
     }
 
-    private static EngineException usage(Providers providers, Map<Phase, String> choice, String device) {
+    private static EngineException usage(Providers providers, Map<Phase, String> choice, String... devices) {
         try (WorkerPool pool = new WorkerPool(1)) {
             EngineException mistake = assertThrows(
                     EngineException.class,
-                    () -> Implementations.choose(providers, choice, new Resources(pool, device)));
+                    () -> Implementations.choose(providers, choice, new Resources(pool, List.of(devices))));
             assertTrue(mistake.isUsage());
             return mistake;
         }
@@ -102,17 +106,17 @@ class ProvidersTest {
     @Test
     void aPhaseThatANamedOneDoesNotServe() {
         Providers providers = with(new Gpu(100, null, List.of(CARD)));
-        String message = usage(providers, Map.of(Phase.LINEAR, "gpu"), null).getMessage();
+        String message = usage(providers, Map.of(Phase.LINEAR, "gpu")).getMessage();
         assertEquals("--linear-backend gpu does not exist; use one of auto, vector, reference.", message);
     }
 
     @Test
     void tornadoWhereItWasNotBuilt() {
         Providers providers = with(new Gpu(-1, null, List.of()));
-        String message = usage(providers, Map.of(Phase.TOPK, Providers.TORNADO), null).getMessage();
+        String message = usage(providers, Map.of(Phase.TOPK, Providers.TORNADO)).getMessage();
         assertTrue(message.contains("--dsa-topk-backend tornado") && message.contains("TORNADOVM_HOME"), message);
         assertTrue(message.endsWith("or use one of auto, vector, reference, gpu."), message);
-        String linear = usage(providers, Map.of(Phase.LINEAR, Providers.TORNADO), null).getMessage();
+        String linear = usage(providers, Map.of(Phase.LINEAR, Providers.TORNADO)).getMessage();
         assertTrue(linear.contains("TORNADOVM_HOME"), linear);
     }
 
@@ -125,8 +129,27 @@ class ProvidersTest {
         assertTrue(other.startsWith("--device 0:0 is not there; use one of 0:1"), other);
         try (WorkerPool pool = new WorkerPool(1)) {
             Map<Phase, String> choice = Map.of(Phase.TOPK, "gpu", Phase.DECODE, "gpu");
-            Implementations chosen = Implementations.choose(providers, choice, new Resources(pool, "0:1"));
+            Implementations chosen = Implementations.choose(providers, choice, new Resources(pool, List.of("0:1")));
             assertEquals("gpu", chosen.names().get(Phase.DECODE));
+        }
+    }
+
+    @Test
+    void severalDevicesShareADecoder() {
+        Device first = new Device("0:0", "a card", "GPU", 1L << 34, "CUDA");
+        Providers providers = with(new Gpu(-1, null, true, List.of(first, CARD)));
+        assertEquals("--devices 0:2 is not there; use one of 0:0, 0:1, which 'engine devices' describes.",
+                usage(providers, Map.of(), "0:0", "0:2").getMessage());
+        for (String again : List.of("0:0", "0", "cuda")) {
+            assertEquals("--devices names the device 0:0 twice; it takes one part of the layers.",
+                    usage(providers, Map.of(), "0:0", "1", again).getMessage());
+        }
+        String mixed = usage(providers, Map.of(Phase.TOPK, "gpu"), "0:0", "0:1").getMessage();
+        assertTrue(mixed.startsWith("--devices shares out the layers of a model that runs on devices as a whole"), mixed);
+        try (WorkerPool pool = new WorkerPool(1)) {
+            Implementations chosen =
+                    Implementations.choose(providers, Map.of(), new Resources(pool, List.of("cuda", "1")));
+            assertEquals("gpu", chosen.names().get(Phase.LINEAR));
         }
     }
 }

@@ -1,6 +1,6 @@
 package dev.gyre.model.arch;
 
-import dev.gyre.model.checkpoint.Checkpoint;
+import dev.gyre.model.checkpoint.WeightSource;
 import dev.gyre.model.config.Family;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.layers.Decoder;
@@ -17,7 +17,7 @@ public record Architecture(String name, Family family, Factory factory) {
     /** Builds a decoder. */
     @FunctionalInterface
     public interface Factory {
-        /** The decoder of that shape, its weights taken from the checkpoint. */
-        Decoder create(ModelConfig config, Checkpoint checkpoint, Ops ops);
+        /** The decoder of that shape, its weights taken from the source. */
+        Decoder create(ModelConfig config, WeightSource source, Ops ops);
     }
 }

@@ -6,9 +6,12 @@ import dev.gyre.model.config.Fields;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -18,7 +21,7 @@ import java.util.function.Predicate;
  * All tensors of a model, from {@code model.safetensors} or from the shards that {@code model.safetensors.index.json}
  * names. Tensors are handed out by name and shape; {@link #finish} rejects those that nobody asked for.
  */
-public final class Checkpoint implements AutoCloseable {
+public final class Checkpoint implements WeightSource {
     private static final String SINGLE = "model.safetensors";
     private static final String INDEX = "model.safetensors.index.json";
     private static final String SCALES = "_scale_inv";
@@ -29,21 +32,34 @@ public final class Checkpoint implements AutoCloseable {
     private final String where;
     private final int blockRows;
     private final int blockColumns;
-    private long bytes;
-    private long parameters;
+    private final Predicate<String> ignored;
+    private final List<Weight> weights = new ArrayList<>();
 
-    private Checkpoint(String where, int blockRows, int blockColumns) {
+    private Checkpoint(String where, int blockRows, int blockColumns, Predicate<String> ignored) {
         this.where = where;
         this.blockRows = blockRows;
         this.blockColumns = blockColumns;
+        this.ignored = ignored;
     }
 
-    /** Maps and checks the files; {@code blockRows x blockColumns} FP8 values share a scale. */
-    public static Checkpoint open(ModelFiles files, int blockRows, int blockColumns) {
-        Checkpoint checkpoint = new Checkpoint(files.where(), blockRows, blockColumns);
+    /** Whether a model's folder has the files of one. */
+    public static boolean isIn(ModelFiles files) {
+        return files.has(INDEX) || files.has(SINGLE);
+    }
+
+    /**
+     * Maps and checks the files.
+     *
+     * @param blockRows rows of a block of FP8 values that share a scale
+     * @param blockColumns columns of such a block
+     * @param ignored tensors that will not be asked for; a shard that has no others need not be there
+     */
+    public static Checkpoint open(
+            ModelFiles files, int blockRows, int blockColumns, Predicate<String> ignored, LoadListener listener) {
+        Checkpoint checkpoint = new Checkpoint(files.where(), blockRows, blockColumns, ignored);
         try {
             if (files.has(INDEX)) {
-                checkpoint.addShards(files);
+                checkpoint.addShards(files, listener);
             } else {
                 checkpoint.addFile(files, single(files));
             }
@@ -79,16 +95,21 @@ public final class Checkpoint implements AutoCloseable {
         return found;
     }
 
-    private void addShards(ModelFiles files) {
-        shards(files).forEach((file, tensors) -> {
-            Set<String> found = addFile(files, file).keySet();
-            for (String tensor : new TreeSet<>(tensors)) {
+    private void addShards(ModelFiles files, LoadListener listener) {
+        Map<String, Set<String>> wanted = shards(files);
+        wanted.values().removeIf(tensors -> tensors.stream().allMatch(ignored));
+        int mapped = 0;
+        listener.mapped(mapped, wanted.size());
+        for (Map.Entry<String, Set<String>> shard : wanted.entrySet()) {
+            Set<String> found = addFile(files, shard.getKey()).keySet();
+            for (String tensor : new TreeSet<>(shard.getValue())) {
                 if (!found.contains(tensor)) {
-                    throw new EngineException(files.where() + ": " + INDEX + " says that " + file + " has tensor "
-                            + tensor + "; it has not.");
+                    throw new EngineException(files.where() + ": " + INDEX + " says that " + shard.getKey()
+                            + " has tensor " + tensor + "; it has not.");
                 }
             }
-        });
+            listener.mapped(++mapped, wanted.size());
+        }
     }
 
     /** The tensors of each shard, as the index has them. */
@@ -110,19 +131,24 @@ public final class Checkpoint implements AutoCloseable {
         return tensorsOf;
     }
 
-    /** Whether there is a tensor of that name. */
+    @Override
     public boolean has(String name) {
         return entries.containsKey(name);
     }
 
-    /** A vector of that many elements. */
+    @Override
     public Weight vector(String name, int size) {
-        return weight(name, new long[] {size}, 1, size);
+        return handOut(weight(name, new long[] {size}, 1, size));
     }
 
-    /** A matrix. */
+    @Override
     public Weight matrix(String name, int rows, int columns) {
-        return weight(name, new long[] {rows, columns}, rows, columns);
+        return handOut(weight(name, new long[] {rows, columns}, rows, columns));
+    }
+
+    private Weight handOut(Weight weight) {
+        weights.add(weight);
+        return weight;
     }
 
     private Weight weight(String name, long[] shape, int rows, int columns) {
@@ -134,7 +160,6 @@ public final class Checkpoint implements AutoCloseable {
             throw new EngineException(where + ": tensor " + name + " is of dtype " + entry.dtype()
                     + "; known: F32, F16, BF16, F8_E4M3.", e);
         }
-        parameters += (long) rows * columns;
         if (dtype != DType.F8_E4M3) {
             return new Weight(name, dtype, rows, columns, entry.data());
         }
@@ -157,12 +182,12 @@ public final class Checkpoint implements AutoCloseable {
                     + " by config.json and has " + Arrays.toString(entry.shape()) + ".");
         }
         unused.remove(name);
-        bytes += entry.data().byteSize();
         return entry;
     }
 
-    /** Rejects tensors that were not asked for and that {@code ignored} does not excuse. */
-    public void finish(Predicate<String> ignored) {
+    /** Rejects tensors that were not asked for, but for those that were to be ignored. */
+    @Override
+    public void finish() {
         for (String name : new TreeSet<>(unused)) {
             if (!ignored.test(name)) {
                 throw new EngineException(where + ": tensor " + name + " " + entries.get(name).shown()
@@ -171,17 +196,11 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
-    /** Bytes of the tensors handed out. */
-    public long bytes() {
-        return bytes;
+    @Override
+    public List<Weight> weights() {
+        return Collections.unmodifiableList(weights);
     }
 
-    /** Elements of the tensors handed out, scales not counted. */
-    public long parameters() {
-        return parameters;
-    }
-
-    /** Unmaps the files; weights are void. */
     @Override
     public void close() {
         arena.close();

@@ -5,12 +5,14 @@ import dev.gyre.attention.numeric.Fp8E4M3;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Map;
 
 /**
- * A weight matrix {@code [rows, columns]} (or a vector: one row) in the dtype of its file, usually memory-mapped.
+ * A weight matrix {@code [rows, columns]} (or a vector: one row) in the dtype of its file, usually memory-mapped. One of
+ * {@link DummyWeights} may have no memory; its elements are made when they are copied or decoded.
  *
  * @param name the tensor's name in the checkpoint
- * @param data row-major elements
+ * @param data row-major elements; null where they have no memory
  * @param scales for FP8: f32 {@code [ceil(rows / blockRows), ceil(columns / blockColumns)]}, value = fp8 * scale; else
  *     null
  */
@@ -31,23 +33,63 @@ public record Weight(
         this(name, dtype, rows, columns, data, null, 1, 1);
     }
 
+    /** How many elements there are. */
+    public long elements() {
+        return (long) rows * columns;
+    }
+
+    /** How many scales there are; 0 but for FP8. */
+    public long blocks() {
+        return dtype == DType.F8_E4M3
+                ? (long) Math.ceilDiv(rows, blockRows) * Math.ceilDiv(columns, blockColumns)
+                : 0;
+    }
+
     /** Bytes in the file, scales included. */
     public long bytes() {
-        return data.byteSize() + (scales == null ? 0 : scales.byteSize());
+        return elements() * dtype.bytes() + blocks() * Float.BYTES;
     }
+
+    /** The same by format: FP8's scales are {@code F32}. */
+    public Map<String, Long> formats() {
+        long elements = elements() * dtype.bytes();
+        return dtype == DType.F8_E4M3
+                ? Map.of(dtype.name(), elements, DType.F32.name(), blocks() * Float.BYTES)
+                : Map.of(dtype.name(), elements);
+    }
+
+    /** Copies the elements, row-major as in the file, to {@code target[at..]}; {@code at} in bytes. */
+    public void copyData(MemorySegment target, long at) {
+        if (data == null) {
+            new DummyValues(this).write(0, elements(), target, at);
+        } else {
+            MemorySegment.copy(data, 0, target, at, data.byteSize());
+        }
+    }
+
+    /** Copies FP8's scales to {@code target[at..]}; {@code at} in bytes. */
+    public void copyScales(MemorySegment target, long at) {
+        if (data == null) {
+            new DummyValues(this).writeScales(blocks(), target, at);
+        } else {
+            MemorySegment.copy(scales, 0, target, at, scales.byteSize());
+        }
+    }
+
 
     /** The scale of the block that an element lies in; FP8 only. */
     public float scale(int row, int column) {
         long perRow = Math.ceilDiv(columns, blockColumns);
-        return scales.get(FLOAT, (row / blockRows * perRow + column / blockColumns) * Float.BYTES);
+        long block = row / blockRows * perRow + column / blockColumns;
+        return scales == null ? new DummyValues(this).scale(block) : scales.get(FLOAT, block * Float.BYTES);
     }
 
     /** The first row behind {@code row} that need not have its scales; without scales, the end. */
     public int endOfScales(int row) {
-        return scales == null ? rows : Math.min(rows, (row / blockRows + 1) * blockRows);
+        return dtype != DType.F8_E4M3 ? rows : Math.min(rows, (row / blockRows + 1) * blockRows);
     }
 
-    /** One element. */
+    /** One element of a weight that has memory. */
     public float value(int row, int column) {
         float element = element((long) row * columns + column);
         return scales == null ? element : element * scale(row, column);
@@ -65,8 +107,14 @@ public record Weight(
 
     /** Decodes columns [from, to) of a row into {@code target[0, to - from)}. */
     public void decode(int row, int from, int to, float[] target) {
-        long first = (long) row * columns + from;
         int count = to - from;
+        long first = (long) row * columns + from;
+        MemorySegment data = this.data;
+        if (data == null) {
+            data = MemorySegment.ofArray(new byte[count * dtype.bytes()]);
+            new DummyValues(this).write(first, count, data, 0);
+            first = 0;
+        }
         switch (dtype) {
             case F32 -> MemorySegment.copy(data, FLOAT, first * Float.BYTES, target, 0, count);
             case F16 -> {

@@ -40,6 +40,7 @@ public final class ConfigReader {
                 fields.count("vocab_size", 1),
                 fields.count("hidden_size", 1),
                 fields.count("num_hidden_layers", 1),
+                0,
                 fields.count("num_nextn_predict_layers", 0, 0),
                 mla,
                 family.sparse() && fields.has("index_topk") ? indexer(fields, mla, family) : null,

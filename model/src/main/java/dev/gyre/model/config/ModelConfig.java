@@ -1,6 +1,10 @@
 package dev.gyre.model.config;
 
+import dev.gyre.attention.EngineException;
 import dev.gyre.attention.policy.IndexSharing;
+
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * The shape of a DeepSeek-V3-family model.
@@ -8,7 +12,8 @@ import dev.gyre.attention.policy.IndexSharing;
  * @param architecture first of {@code architectures}
  * @param vocabulary tokens that have an embedding
  * @param hidden width of the residual stream
- * @param layers decoder layers, without those for multi-token prediction
+ * @param layers decoder layers that are run, without those for multi-token prediction; counted from 0
+ * @param firstLayer number in the model of the first of them: 0 unless only a {@linkplain #slice slice} is run
  * @param mtpLayers layers for multi-token prediction that a checkpoint may carry behind the others; not run
  * @param mla attention
  * @param indexer null where the model is dense
@@ -26,6 +31,7 @@ public record ModelConfig(
         int vocabulary,
         int hidden,
         int layers,
+        int firstLayer,
         int mtpLayers,
         Mla mla,
         Indexer indexer,
@@ -37,6 +43,7 @@ public record ModelConfig(
         boolean tiedEmbeddings,
         int blockRows,
         int blockColumns) {
+    private static final Pattern LAYER_TENSOR = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.");
 
     /**
      * Multi-head Latent Attention.
@@ -68,7 +75,11 @@ public record ModelConfig(
      *     (i, i + rope/2)
      * @param sharing which layers run it; the others attend to what the last such layer selected
      */
-    public record Indexer(int heads, int dim, int topk, boolean interleaved, IndexSharing sharing) {}
+    public record Indexer(int heads, int dim, int topk, boolean interleaved, IndexSharing sharing) {
+        private Indexer slice(LayerRange range) {
+            return new Indexer(heads, dim, topk, interleaved, sharing.slice(range.first(), range.count()));
+        }
+    }
 
     /**
      * Mixture of experts with group-limited routing.
@@ -131,7 +142,49 @@ public record ModelConfig(
 
     /** Whether a layer has experts rather than a dense MLP. */
     public boolean isMoe(int layer) {
-        return moe != null && layer >= moe.firstLayer() && layer % moe.every() == 0;
+        int number = firstLayer + layer;
+        return moe != null && number >= moe.firstLayer() && number % moe.every() == 0;
+    }
+
+    /** The number in the model of the layer that a tensor belongs to; -1 where it is of none. */
+    public static int layerOf(String tensor) {
+        Matcher name = LAYER_TENSOR.matcher(tensor);
+        return name.lookingAt() ? Integer.parseInt(name.group(1)) : -1;
+    }
+
+    /** What the names of a layer's tensors begin with. */
+    public String prefix(int layer) {
+        return "model.layers." + (firstLayer + layer) + ".";
+    }
+
+    /**
+     * The same model with these of its layers alone, between embedding and head. Each stays what it is in the model:
+     * dense or of experts, with an indexer or without.
+     *
+     * @throws EngineException where the model has no such layers, or where the first attends to what a layer before it
+     *     selects
+     */
+    public ModelConfig slice(LayerRange range) {
+        if (range.last() >= layers) {
+            throw new EngineException("--layers " + range + " goes beyond the model, whose layers are 0.." + (layers - 1) + ".");
+        }
+        return new ModelConfig(
+                architecture,
+                vocabulary,
+                hidden,
+                range.count(),
+                range.first(),
+                mtpLayers,
+                mla,
+                indexer == null ? null : indexer.slice(range),
+                intermediate,
+                moe,
+                normEps,
+                rope,
+                maxPositions,
+                tiedEmbeddings,
+                blockRows,
+                blockColumns);
     }
 
     /** The softmax scale of attention: the width of a query to the -1/2, times YaRN's factor. */

@@ -4,6 +4,7 @@ import dev.gyre.attention.EngineException;
 import dev.gyre.attention.HostMemory;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.model.Model;
+import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.generate.Generation;
 import dev.gyre.model.generate.GenerationOptions;
 import dev.gyre.model.generate.ModelRunner;
@@ -37,9 +38,9 @@ public final class Engine implements AutoCloseable {
     private final Thread thread;
     private final AtomicBoolean closed = new AtomicBoolean();
 
-    private Engine(EngineOptions options, EngineListener listener) {
+    private Engine(EngineOptions options, EngineListener listener, LoadListener loading) {
         this.options = options;
-        model = Model.open(options.model());
+        model = Model.open(options.model(), loading);
         try {
             runner = model.runner(1, totalTokens(model, options));
         } catch (RuntimeException | Error e) {
@@ -72,7 +73,12 @@ public final class Engine implements AutoCloseable {
 
     /** The same with someone who hears what it does. */
     public static Engine create(EngineOptions options, EngineListener listener) {
-        return new Engine(options, listener);
+        return create(options, listener, LoadListener.NONE);
+    }
+
+    /** The same with someone who hears how far the model is loaded. */
+    public static Engine create(EngineOptions options, EngineListener listener, LoadListener loading) {
+        return new Engine(options, listener, loading);
     }
 
     /**

@@ -1,8 +1,8 @@
 package dev.gyre.model.layers;
 
 import dev.gyre.attention.QueryRows;
-import dev.gyre.model.checkpoint.Checkpoint;
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.checkpoint.WeightSource;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.LogitRows;
 import dev.gyre.model.ops.Ops;
@@ -12,6 +12,7 @@ import dev.gyre.model.ops.Tensor;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * A DeepSeek-V3-family decoder: embedding, layers, final norm, head. Holds the activations of the step in flight, so
@@ -34,20 +35,26 @@ public final class Decoder {
     private int logitRows;
 
     /** Takes the weights that {@code config} calls for. */
-    public Decoder(ModelConfig config, Checkpoint checkpoint, Ops ops) {
+    public Decoder(ModelConfig config, WeightSource source, Ops ops) {
         this.config = config;
         this.ops = ops;
         host = new LogitRows(config.vocabulary());
-        embedding = checkpoint.matrix("model.embed_tokens.weight", config.vocabulary(), config.hidden());
+        embedding = source.matrix("model.embed_tokens.weight", config.vocabulary(), config.hidden());
         RopeTable rope = new RopeTable(config.rope(), config.mla().rope(), true);
         RopeTable indexRope = new RopeTable(config.rope(), config.mla().rope(), false);
+        long[] bytes = new long[config.layers()];
+        long counted = 0;
         for (int layer = 0; layer < config.layers(); layer++) {
-            layers.add(new DecoderLayer(checkpoint, layer, config, rope, indexRope, ops.usesIndexer(layer)));
+            layers.add(new DecoderLayer(source, layer, config, rope, indexRope, ops.usesIndexer(layer)));
+            bytes[layer] = source.bytes() - counted;
+            counted += bytes[layer];
         }
-        norm = checkpoint.vector("model.norm.weight", config.hidden());
+        norm = source.vector("model.norm.weight", config.hidden());
         head = config.tiedEmbeddings()
                 ? embedding
-                : checkpoint.matrix("lm_head.weight", config.vocabulary(), config.hidden());
+                : source.matrix("lm_head.weight", config.vocabulary(), config.hidden());
+        bytes[config.layers() - 1] += source.bytes() - counted;
+        ops.layers(bytes);
     }
 
     /** The shape of the model. */
@@ -59,14 +66,32 @@ public final class Decoder {
     public void forward(Step step) {
         QueryRows rows = step.rows();
         if (work == null || work.capacity < rows.rows()) {
-            work = new Workspace(ops, config, ops.capacity(rows.rows()));
+            work = new Workspace(ops, config, indexes(), ops.capacity(rows.rows()));
         }
         ops.embed(step, embedding, work.stream);
         step.observer().hidden(0, rows, work.stream, ops);
         for (int layer = 0; layer < layers.size(); layer++) {
+            ops.layer(layer, work.stream);
             layers.get(layer).forward(ops, step, work);
             step.observer().hidden(layer + 1, rows, work.stream, ops);
         }
+    }
+
+    private boolean indexes() {
+        return IntStream.range(0, config.layers()).anyMatch(ops::usesIndexer);
+    }
+
+    /** Bytes of the activations where steps have so many rows, and as many of their logits are wanted. */
+    public long activationBytes(int rows) {
+        TensorBytes bytes = new TensorBytes();
+        new Workspace(bytes, config, indexes(), ops.capacity(rows));
+        int group = ops.capacity(Math.min(rows, LOGIT_ROWS));
+        bytes.tensor(group, config.hidden());
+        bytes.tensor(group, config.vocabulary());
+        if (!ops.recorded()) {
+            bytes.tensor(group, config.vocabulary()); // the copy that is handed out lies in the same memory
+        }
+        return bytes.bytes();
     }
 
     /** Receives the logits of one row. */

@@ -1,7 +1,7 @@
 package dev.gyre.model.layers;
 
-import dev.gyre.model.checkpoint.Checkpoint;
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.checkpoint.WeightSource;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.MlpWeights;
 import dev.gyre.model.ops.MoeWeights;
@@ -23,39 +23,39 @@ final class DecoderLayer {
 
     /** @param runsIndexer whether the layer selects with its indexer */
     DecoderLayer(
-            Checkpoint checkpoint,
+            WeightSource source,
             int layer,
             ModelConfig model,
             RopeTable rope,
             RopeTable indexRope,
             boolean runsIndexer) {
-        String prefix = "model.layers." + layer + ".";
+        String prefix = model.prefix(layer);
         eps = model.normEps();
-        inputNorm = checkpoint.vector(prefix + "input_layernorm.weight", model.hidden());
-        attention = new LatentAttentionLayer(checkpoint, layer, model, rope, indexRope, runsIndexer);
-        mlpNorm = checkpoint.vector(prefix + "post_attention_layernorm.weight", model.hidden());
+        inputNorm = source.vector(prefix + "input_layernorm.weight", model.hidden());
+        attention = new LatentAttentionLayer(source, layer, model, rope, indexRope, runsIndexer);
+        mlpNorm = source.vector(prefix + "post_attention_layernorm.weight", model.hidden());
         boolean sparse = model.isMoe(layer);
-        mlp = sparse ? null : mlp(checkpoint, prefix + "mlp.", model.hidden(), model.intermediate());
-        moe = sparse ? moe(checkpoint, prefix + "mlp.", model) : null;
+        mlp = sparse ? null : mlp(source, prefix + "mlp.", model.hidden(), model.intermediate());
+        moe = sparse ? moe(source, prefix + "mlp.", model) : null;
     }
 
-    private static MlpWeights mlp(Checkpoint checkpoint, String prefix, int hidden, int inner) {
+    private static MlpWeights mlp(WeightSource source, String prefix, int hidden, int inner) {
         return new MlpWeights(
-                checkpoint.matrix(prefix + "gate_proj.weight", inner, hidden),
-                checkpoint.matrix(prefix + "up_proj.weight", inner, hidden),
-                checkpoint.matrix(prefix + "down_proj.weight", hidden, inner));
+                source.matrix(prefix + "gate_proj.weight", inner, hidden),
+                source.matrix(prefix + "up_proj.weight", inner, hidden),
+                source.matrix(prefix + "down_proj.weight", hidden, inner));
     }
 
-    private static MoeWeights moe(Checkpoint checkpoint, String prefix, ModelConfig model) {
+    private static MoeWeights moe(WeightSource source, String prefix, ModelConfig model) {
         ModelConfig.Moe moe = model.moe();
-        Weight gate = checkpoint.matrix(prefix + "gate.weight", moe.experts(), model.hidden());
-        Weight bias = checkpoint.vector(prefix + "gate.e_score_correction_bias", moe.experts());
+        Weight gate = source.matrix(prefix + "gate.weight", moe.experts(), model.hidden());
+        Weight bias = source.vector(prefix + "gate.e_score_correction_bias", moe.experts());
         List<MlpWeights> experts = new ArrayList<>();
         for (int e = 0; e < moe.experts(); e++) {
-            experts.add(mlp(checkpoint, prefix + "experts." + e + ".", model.hidden(), moe.intermediate()));
+            experts.add(mlp(source, prefix + "experts." + e + ".", model.hidden(), moe.intermediate()));
         }
         MlpWeights shared = moe.shared() == 0 ? null : mlp(
-                checkpoint,
+                source,
                 prefix + "shared_experts.",
                 model.hidden(),
                 Math.multiplyExact(moe.shared(), moe.intermediate()));

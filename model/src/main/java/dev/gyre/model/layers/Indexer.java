@@ -1,7 +1,7 @@
 package dev.gyre.model.layers;
 
-import dev.gyre.model.checkpoint.Checkpoint;
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.checkpoint.WeightSource;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.RopeTable;
@@ -31,16 +31,16 @@ final class Indexer {
     private final Weight keyNormBias;
     private final Weight weightsProjection;
 
-    Indexer(Checkpoint checkpoint, String prefix, ModelConfig model, RopeTable rope) {
+    Indexer(WeightSource source, String prefix, ModelConfig model, RopeTable rope) {
         config = model.indexer();
         this.rope = rope;
         int hidden = model.hidden();
-        queryProjection = checkpoint.matrix(
+        queryProjection = source.matrix(
                 prefix + "wq_b.weight", Math.multiplyExact(config.heads(), config.dim()), model.mla().qRank());
-        keyProjection = checkpoint.matrix(prefix + "wk.weight", config.dim(), hidden);
-        keyNorm = checkpoint.vector(prefix + "k_norm.weight", config.dim());
-        keyNormBias = checkpoint.vector(prefix + "k_norm.bias", config.dim());
-        weightsProjection = checkpoint.matrix(prefix + "weights_proj.weight", config.heads(), hidden);
+        keyProjection = source.matrix(prefix + "wk.weight", config.dim(), hidden);
+        keyNorm = source.vector(prefix + "k_norm.weight", config.dim());
+        keyNormBias = source.vector(prefix + "k_norm.bias", config.dim());
+        weightsProjection = source.matrix(prefix + "weights_proj.weight", config.heads(), hidden);
     }
 
     /** Fills {@code work.indexKeys} and {@code work.index} from {@code work.normed} and {@code work.compressed}. */

@@ -1,7 +1,7 @@
 package dev.gyre.model.layers;
 
-import dev.gyre.model.checkpoint.Checkpoint;
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.checkpoint.WeightSource;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.MlaShape;
 import dev.gyre.model.ops.Ops;
@@ -33,45 +33,45 @@ final class LatentAttentionLayer {
     private final Indexer indexer;
 
     LatentAttentionLayer(
-            Checkpoint checkpoint,
+            WeightSource source,
             int layer,
             ModelConfig model,
             RopeTable rope,
             RopeTable indexRope,
             boolean runsIndexer) {
-        String prefix = "model.layers." + layer + ".self_attn.";
+        String prefix = model.prefix(layer) + "self_attn.";
         this.layer = layer;
         this.rope = rope;
         mla = model.mla();
         shape = MlaShape.of(model);
         int queryWidth = Math.multiplyExact(mla.heads(), mla.query());
         if (mla.qRank() > 0) {
-            queryDown = checkpoint.matrix(prefix + "q_a_proj.weight", mla.qRank(), model.hidden());
-            queryNorm = checkpoint.vector(prefix + "q_a_layernorm.weight", mla.qRank());
-            queryUp = checkpoint.matrix(prefix + "q_b_proj.weight", queryWidth, mla.qRank());
+            queryDown = source.matrix(prefix + "q_a_proj.weight", mla.qRank(), model.hidden());
+            queryNorm = source.vector(prefix + "q_a_layernorm.weight", mla.qRank());
+            queryUp = source.matrix(prefix + "q_b_proj.weight", queryWidth, mla.qRank());
         } else {
             queryDown = null;
             queryNorm = null;
-            queryUp = checkpoint.matrix(prefix + "q_proj.weight", queryWidth, model.hidden());
+            queryUp = source.matrix(prefix + "q_proj.weight", queryWidth, model.hidden());
         }
-        kvDown = checkpoint.matrix(prefix + "kv_a_proj_with_mqa.weight", mla.kvRank() + mla.rope(), model.hidden());
-        kvNorm = checkpoint.vector(prefix + "kv_a_layernorm.weight", mla.kvRank());
-        kvUp = checkpoint.matrix(
+        kvDown = source.matrix(prefix + "kv_a_proj_with_mqa.weight", mla.kvRank() + mla.rope(), model.hidden());
+        kvNorm = source.vector(prefix + "kv_a_layernorm.weight", mla.kvRank());
+        kvUp = source.matrix(
                 prefix + "kv_b_proj.weight", Math.multiplyExact(mla.heads(), mla.nope() + mla.value()), mla.kvRank());
-        outProjection = checkpoint.matrix(
+        outProjection = source.matrix(
                 prefix + "o_proj.weight", model.hidden(), Math.multiplyExact(mla.heads(), mla.value()));
-        indexer = indexer(checkpoint, layer, model, indexRope, runsIndexer);
+        indexer = indexer(source, layer, model, indexRope, runsIndexer);
     }
 
     /** A layer that shares another's selection may come with weights of an indexer: they belong to the model. */
     private static Indexer indexer(
-            Checkpoint checkpoint, int layer, ModelConfig model, RopeTable rope, boolean runsIndexer) {
-        String prefix = "model.layers." + layer + ".self_attn.indexer.";
+            WeightSource source, int layer, ModelConfig model, RopeTable rope, boolean runsIndexer) {
+        String prefix = model.prefix(layer) + "self_attn.indexer.";
         boolean expected = runsIndexer || model.isSparse() && model.indexer().sharing().runs(layer);
-        if (!expected && !(model.isSparse() && checkpoint.has(prefix + "wk.weight"))) {
+        if (!expected && !(model.isSparse() && source.has(prefix + "wk.weight"))) {
             return null;
         }
-        Indexer indexer = new Indexer(checkpoint, prefix, model, rope);
+        Indexer indexer = new Indexer(source, prefix, model, rope);
         return runsIndexer ? indexer : null;
     }
 

@@ -2,8 +2,8 @@ package dev.gyre.model.layers;
 
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.IndexInput;
-import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.Tensor;
+import dev.gyre.model.ops.Tensors;
 
 import java.util.stream.IntStream;
 
@@ -36,34 +36,31 @@ final class Workspace {
     final Tensor gate;
     final Tensor up;
 
-    Workspace(Ops ops, ModelConfig config, int capacity) {
+    /** @param indexes whether any layer runs an indexer */
+    Workspace(Tensors tensors, ModelConfig config, boolean indexes, int capacity) {
         ModelConfig.Mla mla = config.mla();
         this.capacity = capacity;
-        stream = ops.tensor(capacity, config.hidden());
-        normed = ops.tensor(capacity, config.hidden());
-        output = ops.tensor(capacity, config.hidden());
-        compressed = mla.qRank() == 0 ? null : ops.tensor(capacity, mla.qRank());
-        queries = ops.tensor(capacity, mla.heads() * mla.query());
-        latentQueries = ops.tensor(capacity, mla.heads() * (mla.kvRank() + mla.rope()));
-        kv = ops.tensor(capacity, mla.kvRank() + mla.rope());
-        latent = ops.columns(kv, 0, mla.kvRank());
-        ropeKey = ops.columns(kv, mla.kvRank(), mla.rope());
-        attended = ops.tensor(capacity, mla.heads() * mla.kvRank());
-        values = ops.tensor(capacity, mla.heads() * mla.value());
-        ModelConfig.Indexer indexer = indexes(ops, config) ? config.indexer() : null;
-        indexKeys = indexer == null ? null : ops.tensor(capacity, indexer.dim());
+        stream = tensors.tensor(capacity, config.hidden());
+        normed = tensors.tensor(capacity, config.hidden());
+        output = tensors.tensor(capacity, config.hidden());
+        compressed = mla.qRank() == 0 ? null : tensors.tensor(capacity, mla.qRank());
+        queries = tensors.tensor(capacity, mla.heads() * mla.query());
+        latentQueries = tensors.tensor(capacity, mla.heads() * (mla.kvRank() + mla.rope()));
+        kv = tensors.tensor(capacity, mla.kvRank() + mla.rope());
+        latent = tensors.columns(kv, 0, mla.kvRank());
+        ropeKey = tensors.columns(kv, mla.kvRank(), mla.rope());
+        attended = tensors.tensor(capacity, mla.heads() * mla.kvRank());
+        values = tensors.tensor(capacity, mla.heads() * mla.value());
+        ModelConfig.Indexer indexer = indexes ? config.indexer() : null;
+        indexKeys = indexer == null ? null : tensors.tensor(capacity, indexer.dim());
         index = indexer == null ? null : new IndexInput(
-                ops.tensor(capacity, indexer.heads() * indexer.dim()),
-                ops.tensor(capacity, indexer.heads()),
+                tensors.tensor(capacity, indexer.heads() * indexer.dim()),
+                tensors.tensor(capacity, indexer.heads()),
                 indexer.heads(),
                 indexer.dim());
         // without a dense layer no tensor of the checkpoint vouches for this width
         boolean dense = IntStream.range(0, config.layers()).anyMatch(layer -> !config.isMoe(layer));
-        gate = dense ? ops.tensor(capacity, config.intermediate()) : null;
-        up = dense ? ops.tensor(capacity, config.intermediate()) : null;
-    }
-
-    private static boolean indexes(Ops ops, ModelConfig config) {
-        return IntStream.range(0, config.layers()).anyMatch(ops::usesIndexer);
+        gate = dense ? tensors.tensor(capacity, config.intermediate()) : null;
+        up = dense ? tensors.tensor(capacity, config.intermediate()) : null;
     }
 }

@@ -1,18 +1,22 @@
 package dev.gyre.model.ops;
 
+import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
+import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.config.ModelConfig;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
  * The operations of a decoder. A model calls them in order; each may be carried out at once or recorded. Rows beyond
  * the {@code rows} of a call are neither read nor written. In and out may be the same tensor only where it says so.
  */
-public interface Ops extends AutoCloseable {
+public interface Ops extends Tensors, AutoCloseable {
     /** The most rows of a step. */
     default int mostRows() {
         return Integer.MAX_VALUE;
@@ -27,6 +31,34 @@ public interface Ops extends AutoCloseable {
     default boolean recorded() {
         return false;
     }
+
+    /**
+     * Whether weights must lie in memory that this process can read at any time; otherwise they are copied out of
+     * {@link Weight}s once.
+     */
+    default boolean readsWeights() {
+        return true;
+    }
+
+    /** Threads that may help to copy weights, and who hears how far that is; before anything else. */
+    default void loading(WorkerPool pool, LoadListener listener) {}
+
+    /** Where weights, caches and tensors lie. */
+    Memory memory();
+
+    /** Bytes that a weight takes there, by format. */
+    default Map<String, Long> stored(Weight weight) {
+        return weight.formats();
+    }
+
+    /**
+     * Bytes of what operations keep there beside weights, caches and tensors: for experts, angles, selections.
+     *
+     * @param rows the most rows of a step
+     * @param sequences texts at once
+     * @param longest the most tokens of each
+     */
+    long workBytes(ModelConfig config, int rows, int sequences, int longest);
 
     /**
      * The caches that {@link #append} fills and {@link #attend} reads.
@@ -48,12 +80,6 @@ public interface Ops extends AutoCloseable {
     @Override
     default void close() {}
 
-    /** A new activation matrix of unspecified content. */
-    Tensor tensor(int capacity, int columns);
-
-    /** A view of some columns of a matrix. */
-    Tensor columns(Tensor tensor, int from, int count);
-
     /** Copies the first rows to the host: {@code [rows, columns]}. */
     void read(Tensor tensor, int rows, float[] target);
 
@@ -67,6 +93,20 @@ public interface Ops extends AutoCloseable {
 
     /** {@code out[r] = table[token of r]}. */
     void embed(Step step, Weight table, Tensor out);
+
+    /**
+     * Told once, before the first step: how many bytes of weights every layer has, the embedding's with the first, the
+     * head's with the last.
+     */
+    default void layers(long[] bytes) {}
+
+    /**
+     * What follows, until the next layer or {@link #gather}, is the work of a layer. A model says so of each, in order; where
+     * operations are recorded, graphs may be cut and devices changed here.
+     *
+     * @param stream {@code [rows, hidden]}: all that the layer takes from those before it, and leaves to those behind it
+     */
+    default void layer(int layer, Tensor stream) {}
 
     /** {@code out[i] = x[rows[from + i]]} for i in [0, count). */
     void gather(Tensor x, int[] rows, int from, int count, Tensor out);

@@ -17,8 +17,11 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
+import java.util.function.Predicate;
 
 /** Tensors handed out by name and shape, from one file or shards, decoded exactly. */
 class CheckpointTest {
@@ -41,7 +44,11 @@ class CheckpointTest {
     }
 
     private Checkpoint open() {
-        return Checkpoint.open(ModelFiles.folder(folder), 128, 128);
+        return open(name -> false);
+    }
+
+    private Checkpoint open(Predicate<String> ignored) {
+        return Checkpoint.open(ModelFiles.folder(folder), 128, 128, ignored, LoadListener.NONE);
     }
 
     private Checkpoint open(TensorFile file) {
@@ -60,8 +67,11 @@ class CheckpointTest {
             assertSays(() -> checkpoint.matrix("a", 3, 2), "tensor a must have shape [3, 2]", "has [2, 3]");
             assertSays(() -> checkpoint.vector("a", 6), "tensor a must have shape [6]", "has [2, 3]");
             checkpoint.matrix("a", 2, 3);
-            assertSays(() -> checkpoint.finish(name -> false), "tensor extra F32 [5] does not belong");
-            checkpoint.finish(name -> name.equals("extra"));
+            assertSays(checkpoint::finish, "tensor extra F32 [5] does not belong");
+        }
+        try (Checkpoint checkpoint = open(name -> name.equals("extra"))) {
+            checkpoint.matrix("a", 2, 3);
+            checkpoint.finish();
         }
     }
 
@@ -96,10 +106,30 @@ class CheckpointTest {
         try (Checkpoint checkpoint = open()) {
             checkpoint.matrix("a", 1, 2);
             assertArrayEquals(new float[] {7, 8, 9}, checkpoint.vector("b", 3).toArray());
-            checkpoint.finish(name -> false);
+            checkpoint.finish();
             assertEquals(5, checkpoint.parameters());
             assertEquals(20, checkpoint.bytes());
         }
+    }
+
+    @Test
+    void shardsThatAreNotNeededNeedNotBeThere() {
+        write("x.safetensors", floats("a", 1, 2).addFloats("b", new float[1], 1).bytes());
+        index("{\"a\":\"x.safetensors\",\"b\":\"x.safetensors\",\"c\":\"gone.safetensors\"}");
+        assertSays(() -> open(name -> name.equals("b")), "has no gone.safetensors");
+        List<String> heard = new ArrayList<>();
+        LoadListener listener = new LoadListener() {
+            @Override
+            public void mapped(int files, int of) {
+                heard.add(files + "/" + of);
+            }
+        };
+        try (Checkpoint checkpoint = Checkpoint.open(
+                ModelFiles.folder(folder), 128, 128, name -> name.equals("b") || name.equals("c"), listener)) {
+            checkpoint.matrix("a", 1, 2);
+            checkpoint.finish();
+        }
+        assertEquals(List.of("0/1", "1/1"), heard);
     }
 
     @ParameterizedTest
@@ -183,7 +213,7 @@ class CheckpointTest {
                     assertEquals(Fp8E4M3.decode(codes[r * columns + c]) * scale, decoded[c], r + ", " + c);
                 }
             }
-            checkpoint.finish(name -> false);
+            checkpoint.finish();
             assertEquals(rows * columns, checkpoint.parameters());
             assertEquals(rows * columns + 6 * 4, checkpoint.bytes());
             assertEquals(checkpoint.bytes(), weight.bytes());
@@ -211,7 +241,7 @@ class CheckpointTest {
     void scalesOfPlainWeights() {
         try (Checkpoint checkpoint = open(floats("w", 2, 3).addFloats("w_scale_inv", new float[1], 1, 1))) {
             checkpoint.matrix("w", 2, 3);
-            assertSays(() -> checkpoint.finish(name -> false), "tensor w_scale_inv");
+            assertSays(checkpoint::finish, "tensor w_scale_inv");
         }
     }
 

@@ -46,6 +46,8 @@ final class AttentionCalls {
     private IntArray latentBits;
     private IntArray keyBits;
     private FloatArray scale;
+    /** The stage whose slots are there. */
+    private int stage;
 
     AttentionCalls(
             Recording recording,
@@ -86,6 +88,11 @@ final class AttentionCalls {
         return stride;
     }
 
+    /** Whether positions of every layer that selects are kept. */
+    static boolean apart(long capacity, long k, int layers) {
+        return capacity * k * layers <= MOST_POSITIONS;
+    }
+
     /** Rejects what the kernels cannot serve. */
     static void check(List<CacheShape> shapes, CacheDtype dtype) {
         for (CacheShape shape : shapes) {
@@ -101,15 +108,13 @@ final class AttentionCalls {
         }
     }
 
-    /** What is to be done to pages, before a step stores anything in them. */
-    void pages() {
-        for (int layer = 0; layer < pages.layers(); layer++) {
-            DevicePages.Layer cache = pages.layer(layer);
-            int op = recording.shape(cache.numbers());
-            recording.call("pages", blocks, StepKernels.BLOCK, 0, call -> call.kernel(StepKernels::kPages,
-                    pages.commands(), recording.shapes(), op, pages.draws(), pages.drawFloats(), cache.latentInts(), cache.latentFloats(),
-                    cache.keyInts(), cache.keyFloats()));
-        }
+    /** What is to be done to a layer's pages, before a step stores anything in them. */
+    void pages(int layer) {
+        DevicePages.Layer cache = pages.layer(layer);
+        int op = recording.shape(cache.numbers());
+        recording.ahead("pages", 4, blocks, StepKernels.BLOCK, 0, call -> call.kernel(StepKernels::kPages,
+                pages.commands(), recording.shapes(), op, pages.draws(), pages.drawFloats(), cache.latentInts(),
+                cache.latentFloats(), cache.keyInts(), cache.keyFloats()));
     }
 
     void append(int layer, DeviceTensor latents, DeviceTensor indexKeys) {
@@ -119,7 +124,7 @@ final class AttentionCalls {
             latentBits = DeviceArrays.ints(Math.multiplyExact(capacity, shape.width()));
             set(inputs.latents(), shape.latent(), shape.rope(), pages.format(), inputs.stride(), 0);
         }
-        recording.call("latents", capacity, StepKernels.BLOCK, MlaKernels.BLOCK * Integer.BYTES,
+        recording.call("latents", 3, capacity, StepKernels.BLOCK, MlaKernels.BLOCK * Integer.BYTES,
                 call -> call.kernel(StepKernels::kStore, inputs.latents(), inputs.visible(), inputs.tables(),
                         latents.packed(), latentBits, cache.latentInts(), cache.latentFloats()));
         if (indexKeys == null) {
@@ -129,7 +134,7 @@ final class AttentionCalls {
             keyBits = DeviceArrays.ints(Math.multiplyExact(capacity, shape.index()));
             set(inputs.keys(), shape.index(), 0, pages.format(), inputs.stride(), 1);
         }
-        recording.call("keys", capacity, StepKernels.BLOCK, MlaKernels.BLOCK * Integer.BYTES,
+        recording.call("keys", 3, capacity, StepKernels.BLOCK, MlaKernels.BLOCK * Integer.BYTES,
                 call -> call.kernel(StepKernels::kStore, inputs.keys(), inputs.visible(), inputs.tables(),
                         indexKeys.packed(), keyBits, cache.keyInts(), cache.keyFloats()));
     }
@@ -141,9 +146,14 @@ final class AttentionCalls {
 
     void attend(int layer, FloatArray q, MlaShape shape, IndexInput index, FloatArray out) {
         DevicePages.Layer cache = pages.layer(layer);
-        if (selections.selects(layer) || layers.isEmpty()) {
+        boolean all = selections.topk() == Selections.ALL;
+        boolean entered = layers.isEmpty() || stage < recording.stage();
+        if (selections.selects(layer) || layers.isEmpty() || entered && all) {
             select(layer, cache, index);
+        } else if (entered) {
+            recording.handOver(slots, k);
         }
+        stage = recording.stage();
         set(inputs.attend(), shape.heads(), shape.latent(), shape.rope(), k, pages.slots(), pages.format());
         if (scale == null) {
             scale = new FloatArray(1);
@@ -164,12 +174,11 @@ final class AttentionCalls {
                             DeviceTensor.of(index.queries()).packed(), DeviceTensor.of(index.weights()).packed(),
                             cache.keyInts(), cache.keyFloats(), table, scores));
         }
-        boolean apart = (long) capacity * k * pages.layers() <= MOST_POSITIONS;
-        IntArray chosen = apart || positions.isEmpty() ? DeviceArrays.ints(capacity * k) : positions.getFirst();
+        IntArray chosen = apart(capacity, k, pages.layers()) || positions.isEmpty() ? DeviceArrays.ints(capacity * k) : positions.getFirst();
         positions.add(chosen);
         layers.add(layer);
-        recording.call("topk", capacity, topkThreads, TopKKernels.LOCAL_BYTES, call -> call.kernel(TopKKernels::kTopK,
-                inputs.topk(), inputs.visible(), inputs.tables(), scores, flags, keys, found, chosen, slots));
+        recording.call("topk", 5, capacity, topkThreads, TopKKernels.LOCAL_BYTES, call -> call.kernel(
+                TopKKernels::kTopK, inputs.topk(), inputs.visible(), inputs.tables(), scores, flags, keys, found, chosen, slots));
     }
 
     /** What may be asked for after a run. */
@@ -188,7 +197,7 @@ final class AttentionCalls {
         for (int layer = 0, last = -1; layer < pages.layers(); layer++) {
             if (last + 1 < layers.size() && layers.get(last + 1) == layer) {
                 last++;
-                recording.fetch(new Object[] {positions.get(last)});
+                recording.fetch(positions.get(last));
                 selection = copy(step, positions.get(last));
             }
             if (all) {

@@ -1,16 +1,21 @@
 package dev.gyre.tornado.decoder;
 
+import static dev.gyre.tornado.decoder.DeviceTensor.of;
+
 import dev.gyre.attention.EngineException;
+import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionBackend;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.cache.CacheShape;
 import dev.gyre.attention.cache.KvCache;
 import dev.gyre.attention.cache.PageTable;
+import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.DeviceMeter;
 import dev.gyre.model.ops.IndexInput;
 import dev.gyre.model.ops.LogitRows;
+import dev.gyre.model.ops.Memory;
 import dev.gyre.model.ops.MlaShape;
 import dev.gyre.model.ops.MoeWeights;
 import dev.gyre.model.ops.Ops;
@@ -19,39 +24,42 @@ import dev.gyre.model.ops.Step;
 import dev.gyre.model.ops.StepObserver;
 import dev.gyre.model.ops.Tensor;
 import dev.gyre.tornado.kernels.Decode;
-import dev.gyre.tornado.kernels.LinearKernels;
-import dev.gyre.tornado.kernels.RowKernels;
+import uk.ac.manchester.tornado.api.TornadoTargetDevice;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /**
- * The operations of a decoder on a device. The first step records them, with the arrays that they touch, as one graph; every
- * step runs it. Its grids are those of a full step: what rows there are the kernels read from the
- * {@linkplain StepInputs inputs}, so a driver can replay the graph for one row and for all. A step with more outputs than
- * rows runs it again without layers.
+ * The operations of a decoder on a device, or on several that share its layers. The first step records them, with the
+ * arrays that they touch, as one graph, or as few as there is room for them in; every step runs these. Their grids are those
+ * of a full step: what rows there are the kernels read from the {@linkplain StepInputs inputs}, so a driver can replay a
+ * graph for one row and for all. A step with more outputs than rows runs them again without rows for the layers.
  */
 public final class DecoderOps implements Ops {
     /** The most rows of a step. */
     static final int MOST_ROWS = 128;
 
-    private final TornadoDevice device;
+    private final List<TornadoDevice> devices;
+    private final GraphCut.Limits limits;
     private final Selections selections;
     private final int topkThreads;
     private final int capacity;
     private final int blocks;
     private final FloatArray table = Decode.table();
-    private final WeightPool weights = new WeightPool();
-    private final Map<RopeTable, FloatArray> angles = new IdentityHashMap<>();
+    private final List<WeightPool> weights;
+    /** The first layer of every stage. */
+    private int[] firstLayers;
     private StepInputs inputs;
     private DevicePages pages;
     private Recording recording;
+    private RowCalls calls;
     private AttentionCalls attention;
     private ExpertCalls experts;
     private SamplingCalls sampling;
@@ -61,17 +69,38 @@ public final class DecoderOps implements Ops {
     private boolean failed;
 
     /**
+     * @param devices take the layers in this order, as many of them each as their weights suggest
      * @param attention which layers run an indexer, and what is selected
      * @param rows the most rows of a step
-     * @param topkThreads threads of a block that selects
+     * @param topkThreads threads of a block that selects, on all devices
      */
-    public DecoderOps(TornadoDevice device, ModelConfig config, AttentionBackend attention, int rows, int topkThreads) {
-        this.device = device;
+    public DecoderOps(
+            List<TornadoDevice> devices, ModelConfig config, AttentionBackend attention, int rows, int topkThreads) {
+        this(devices, config, attention, rows, topkThreads, GraphCut.Limits.TORNADO);
+    }
+
+    DecoderOps(
+            List<TornadoDevice> devices,
+            ModelConfig config,
+            AttentionBackend attention,
+            int rows,
+            int topkThreads,
+            GraphCut.Limits limits) {
+        if (devices.size() > config.layers()) {
+            throw EngineException.usage("--devices names " + devices.size() + " devices, and the model has "
+                    + config.layers() + " layers to share out; name at most as many.");
+        }
+        this.devices = List.copyOf(devices);
+        weights = devices.stream().map(device -> new WeightPool()).toList();
+        this.limits = limits;
         this.topkThreads = topkThreads;
         selections = Selections.of(config, attention);
         capacity = Math.min(rows, MOST_ROWS);
         // enough to fill every multiprocessor several times; where there is more to do, blocks take turns
-        blocks = 16 * device.getPhysicalDevice().getDeviceMaxComputeUnits();
+        blocks = 16 * devices.stream()
+                .mapToInt(device -> device.getPhysicalDevice().getDeviceMaxComputeUnits())
+                .max()
+                .orElseThrow();
     }
 
     @Override
@@ -87,6 +116,40 @@ public final class DecoderOps implements Ops {
     @Override
     public boolean recorded() {
         return true;
+    }
+
+    @Override
+    public boolean readsWeights() {
+        return false;
+    }
+
+    @Override
+    public void loading(WorkerPool pool, LoadListener listener) {
+        weights.forEach(part -> part.loading(pool, listener));
+    }
+
+    /** That of all devices. */
+    @Override
+    public Memory memory() {
+        List<TornadoTargetDevice> all = devices.stream().map(TornadoDevice::getPhysicalDevice).toList();
+        return new Memory(
+                all.stream().map(device -> device.getDeviceName().strip()).collect(Collectors.joining(" and ")),
+                all.stream().mapToLong(TornadoTargetDevice::getDeviceGlobalMemorySize).sum());
+    }
+
+    @Override
+    public Map<String, Long> stored(Weight weight) {
+        return WeightPool.stored(weight);
+    }
+
+    @Override
+    public long workBytes(ModelConfig config, int rows, int sequences, int longest) {
+        return (long) devices.size() * new WorkBytes(config, selections, capacity).of(sequences, longest);
+    }
+
+    /** Bytes of all arrays on the devices; of a step that has been run. */
+    long deviceBytes() {
+        return recording.deviceBytes();
     }
 
     @Override
@@ -116,10 +179,10 @@ public final class DecoderOps implements Ops {
         failed = true; // until the run has ended
         while (pages.stage()) { // more is to be done to pages than a run can do
             set(0, 0);
-            recording.run();
+            recording.run(0);
         }
         set(rows, outputs);
-        recording.run();
+        recording.run(rows);
         failed = false;
     }
 
@@ -152,7 +215,7 @@ public final class DecoderOps implements Ops {
 
     @Override
     public Tensor columns(Tensor tensor, int from, int count) {
-        return DeviceTensor.of(tensor).columns(from, count);
+        return of(tensor).columns(from, count);
     }
 
     @Override
@@ -170,23 +233,44 @@ public final class DecoderOps implements Ops {
         }
         recording.begin();
         if (!recording.replays("embed")) {
-            DeviceTensor target = DeviceTensor.of(out);
-            WeightPool.Place weight = weights.place(List.of(table));
-            int op = recording.shape(join(
-                    new int[] {StepInputs.ROWS, target.columns(), target.offset(), target.stride()}, weight.numbers()));
-            recording.call("embed", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kEmbed, inputs.counts(),
-                    recording.shapes(), op, inputs.tokens(), weights.ints(weight), weights.floats(), this.table,
-                    target.data()));
+            calls.embed(table, of(out));
         }
     }
 
     private void start() {
-        recording = new Recording(device, weights);
+        List<Stage> stages = new ArrayList<>();
+        for (int i = 0; i < devices.size(); i++) {
+            stages.add(new Stage(devices.get(i), weights.get(i)));
+        }
+        recording = new Recording(stages, limits);
         recording.always(inputs.arrays());
         recording.always(pages.commands());
+        calls = new RowCalls(recording, inputs, capacity, blocks, table);
         attention = new AttentionCalls(recording, inputs, pages, selections, topkThreads, capacity, blocks, table);
-        experts = new ExpertCalls(recording, inputs, weights, capacity, blocks, table);
-        attention.pages();
+        experts = new ExpertCalls(recording, inputs, capacity, blocks, table);
+    }
+
+    @Override
+    public void layers(long[] bytes) {
+        firstLayers = Stages.split(bytes, devices.size());
+    }
+
+    @Override
+    public void layer(int layer, Tensor stream) {
+        if (recording.replays("layer")) {
+            return;
+        }
+        if (layer > 0 && Arrays.binarySearch(firstLayers, layer) >= 0) {
+            // by an array of its own: a run of the last layers again must not begin with what they began with
+            DeviceTensor handed = DeviceTensor.allocate(capacity, of(stream).columns());
+            calls.copy(of(stream), handed);
+            recording.nextStage();
+            recording.handOver(handed.data(), handed.columns());
+            calls.copy(handed, of(stream));
+        } else {
+            recording.section();
+        }
+        attention.pages(layer);
     }
 
     @Override
@@ -198,18 +282,9 @@ public final class DecoderOps implements Ops {
         gathered = true;
         inputs.outputs(rows, from, count);
         if (!recording.replays("gather")) {
-            DeviceTensor source = DeviceTensor.of(x);
-            DeviceTensor target = DeviceTensor.of(out);
-            int op = recording.shape(StepInputs.OUTPUTS, source.columns(), source.offset(), source.stride(),
-                    target.offset(), target.stride());
-            recording.call("gather", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kGather,
-                    inputs.counts(), recording.shapes(), op, inputs.wanted(), source.data(), target.data()));
+            recording.section();
+            calls.gather(of(x), of(out));
         }
-    }
-
-    /** Which number of the step says how many rows an operation has: behind gather it is the outputs. */
-    private int place() {
-        return gathered ? StepInputs.OUTPUTS : StepInputs.ROWS;
     }
 
     @Override
@@ -222,7 +297,7 @@ public final class DecoderOps implements Ops {
     @Override
     public void read(Tensor logits, LogitRows target) {
         if (!recording.replays("read")) {
-            sampling = new SamplingCalls(recording, DeviceTensor.of(logits), blocks, topkThreads);
+            sampling = new SamplingCalls(recording, of(logits), blocks, topkThreads);
             attention.onDemand();
         }
         sampling.ask(target);
@@ -236,138 +311,71 @@ public final class DecoderOps implements Ops {
 
     @Override
     public void rmsNorm(int rows, Tensor x, Weight gain, float eps, Tensor out) {
-        norm("rmsNorm", x, gain, null, eps, out);
+        if (!recording.replays("rmsNorm")) {
+            calls.norm(of(x), gain, null, eps, of(out));
+        }
     }
 
     @Override
     public void layerNorm(int rows, Tensor x, Weight gain, Weight bias, float eps, Tensor out) {
-        norm("layerNorm", x, gain, bias, eps, out);
-    }
-
-    private void norm(String name, Tensor x, Weight gain, Weight bias, float eps, Tensor out) {
-        if (recording.replays(name)) {
-            return;
+        if (!recording.replays("layerNorm")) {
+            calls.norm(of(x), gain, bias, eps, of(out));
         }
-        DeviceTensor source = DeviceTensor.of(x);
-        DeviceTensor target = DeviceTensor.of(out);
-        int op = recording.shape(place(), source.columns(), source.offset(), source.stride(), target.offset(),
-                target.stride(), bias == null ? 0 : 1, weights.vector(gain), bias == null ? 0 : weights.vector(bias),
-                weights.number(eps));
-        recording.call("norm", Math.min(capacity, blocks), RowKernels.BLOCK, RowKernels.NORM_BYTES,
-                call -> call.kernel(RowKernels::kNorm, inputs.counts(), recording.shapes(), op, weights.floats(),
-                        source.data(), target.data()));
     }
 
     @Override
     public void linear(int rows, Tensor x, Weight weight, Tensor out) {
         if (!recording.replays("linear")) {
-            product("linear", DeviceTensor.of(x), weight, DeviceTensor.of(out), weight.rows(), 1, 0, 0, 0, 0);
+            calls.linear("linear", of(x), weight, of(out));
         }
-    }
-
-    /** {@link LinearKernels#kLinear} with a description as there. */
-    private void product(String name, DeviceTensor x, Weight weight, DeviceTensor out, int outputs, int groups,
-            int xColumns, int outColumns, int weightRows, int firstRow) {
-        WeightPool.Place on = weights.place(List.of(weight));
-        int op = recording.shape(join(
-                new int[] {place(), outputs, x.offset(), x.stride(), out.offset(), out.stride(), groups, xColumns,
-                    outColumns, weightRows, firstRow},
-                on.numbers()));
-        long tiles = (long) Math.ceilDiv(outputs, LinearKernels.OUTPUTS) * groups
-                * Math.ceilDiv(capacity, LinearKernels.ROWS);
-        recording.call(name, (int) Math.min(tiles, blocks), LinearKernels.BLOCK, LinearKernels.LOCAL_BYTES,
-                call -> call.kernel(LinearKernels::kLinear, inputs.counts(), recording.shapes(), op, x.data(),
-                        weights.ints(on), weights.floats(), table, out.data()));
     }
 
     @Override
     public void add(int rows, Tensor x, Tensor sum) {
-        if (recording.replays("add")) {
-            return;
+        if (!recording.replays("add")) {
+            calls.add(of(x), of(sum));
         }
-        DeviceTensor source = DeviceTensor.of(x);
-        DeviceTensor target = DeviceTensor.of(sum);
-        int op = recording.shape(place(), source.columns(), source.offset(), source.stride(), target.offset(),
-                target.stride());
-        recording.call("add", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kAdd, inputs.counts(), recording.shapes(), op,
-                source.data(), target.data()));
     }
 
     @Override
     public void scale(int rows, Tensor x, float factor) {
-        if (recording.replays("scale")) {
-            return;
+        if (!recording.replays("scale")) {
+            calls.scale(of(x), factor);
         }
-        DeviceTensor source = DeviceTensor.of(x);
-        int op = recording.shape(
-                place(), source.columns(), source.offset(), source.stride(), weights.number(factor));
-        recording.call("scale", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kScale, inputs.counts(),
-                recording.shapes(), op, weights.floats(), source.data()));
     }
 
     @Override
     public void rope(Step step, Tensor x, int heads, int from, RopeTable rope, boolean interleaved) {
-        if (recording.replays("rope")) {
-            return;
+        if (!recording.replays("rope")) {
+            calls.rope(of(x), heads, from, rope, interleaved);
         }
-        DeviceTensor source = DeviceTensor.of(x);
-        int op = recording.shape(place(), heads, source.columns() / heads, from, rope.dim(), interleaved ? 1 : 0,
-                source.offset(), source.stride());
-        recording.call("rope", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kRope, inputs.counts(),
-                recording.shapes(), op, inputs.visible(), angles(rope), source.data()));
-    }
-
-    /** {@code [positions, dim]}, for all positions that a sequence may have. */
-    private FloatArray angles(RopeTable rope) {
-        return angles.computeIfAbsent(rope, key -> {
-            int positions = inputs.stride() * PageTable.PAGE;
-            FloatArray all = new FloatArray(Math.multiplyExact(positions, key.dim()));
-            key.copy(positions, all.getSegment());
-            return all;
-        });
     }
 
     @Override
     public void swiGlu(int rows, Tensor gate, Tensor up, Tensor out) {
-        if (recording.replays("swiGlu")) {
-            return;
+        if (!recording.replays("swiGlu")) {
+            calls.swiGlu(of(gate), of(up), of(out));
         }
-        DeviceTensor left = DeviceTensor.of(gate);
-        DeviceTensor right = DeviceTensor.of(up);
-        DeviceTensor target = DeviceTensor.of(out);
-        int op = recording.shape(place(), left.columns(), left.offset(), left.stride(), right.offset(), right.stride(),
-                target.offset(), target.stride());
-        recording.call("swiglu", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kSwiGlu, inputs.counts(),
-                recording.shapes(), op, left.data(), right.data(), target.data()));
     }
 
     @Override
     public void absorb(int rows, Tensor q, Weight kvB, MlaShape shape, Tensor out) {
-        if (recording.replays("absorb")) {
-            return;
+        if (!recording.replays("absorb")) {
+            calls.absorb(of(q), kvB, shape, of(out));
         }
-        WeightPool.Place weight = weights.place(List.of(kvB));
-        int op = recording.shape(join(
-                new int[] {place(), shape.heads(), shape.nope(), shape.rope(), shape.value(), shape.latent()},
-                weight.numbers()));
-        long items = (long) shape.heads() * Math.ceilDiv(weight.units(), LinearKernels.OUTPUTS) * Math.ceilDiv(capacity, 4);
-        recording.call("absorb", (int) Math.min(items, blocks), LinearKernels.BLOCK, LinearKernels.ABSORB_BYTES, call -> call.kernel(LinearKernels::kAbsorb,
-                inputs.counts(), recording.shapes(), op, DeviceTensor.of(q).packed(), weights.ints(weight),
-                weights.floats(), table, DeviceTensor.of(out).packed()));
     }
 
     @Override
     public void expand(int rows, Tensor x, Weight kvB, MlaShape shape, Tensor out) {
         if (!recording.replays("expand")) {
-            product("expand", DeviceTensor.of(x), kvB, DeviceTensor.of(out), shape.value(), shape.heads(),
-                    shape.latent(), shape.value(), shape.nope() + shape.value(), shape.nope());
+            calls.expand(of(x), kvB, shape, of(out));
         }
     }
 
     @Override
     public void append(Step step, int layer, Tensor latents, Tensor indexKeys) {
         if (!recording.replays("append")) {
-            attention.append(layer, DeviceTensor.of(latents), indexKeys == null ? null : DeviceTensor.of(indexKeys));
+            attention.append(layer, of(latents), indexKeys == null ? null : of(indexKeys));
         }
     }
 
@@ -379,7 +387,7 @@ public final class DecoderOps implements Ops {
     @Override
     public void attend(Step step, int layer, Tensor q, MlaShape shape, IndexInput index, Tensor out) {
         if (!recording.replays("attend")) {
-            attention.attend(layer, DeviceTensor.of(q).packed(), shape, index, DeviceTensor.of(out).packed());
+            attention.attend(layer, of(q).packed(), shape, index, of(out).packed());
         }
     }
 
@@ -388,17 +396,10 @@ public final class DecoderOps implements Ops {
         if (recording.replays("moe")) {
             return;
         }
-        DeviceTensor source = DeviceTensor.of(x);
+        DeviceTensor source = of(x);
+        int outputs = moe.routing().experts();
         FloatArray logits = experts.logits(source.columns(), moe.routing());
-        DeviceTensor scores = new DeviceTensor(
-                logits, 0, moe.routing().experts(), capacity, moe.routing().experts());
-        product("router", source, moe.gate(), scores, moe.routing().experts(), 1, 0, 0, 0, 0);
-        experts.add(source, moe, DeviceTensor.of(out));
-    }
-
-    static int[] join(int[] first, int[] second) {
-        int[] both = Arrays.copyOf(first, first.length + second.length);
-        System.arraycopy(second, 0, both, first.length, second.length);
-        return both;
+        calls.linear("router", source, moe.gate(), new DeviceTensor(logits, 0, outputs, capacity, outputs));
+        experts.add(source, moe, of(out));
     }
 }

@@ -17,16 +17,14 @@ import java.util.function.Function;
 final class ExpertCalls {
     private final Recording recording;
     private final StepInputs inputs;
-    private final WeightPool weights;
     private final int capacity;
     private final int blocks;
     private final FloatArray table;
     private ExpertArrays arrays;
 
-    ExpertCalls(Recording recording, StepInputs inputs, WeightPool weights, int capacity, int blocks, FloatArray table) {
+    ExpertCalls(Recording recording, StepInputs inputs, int capacity, int blocks, FloatArray table) {
         this.recording = recording;
         this.inputs = inputs;
-        this.weights = weights;
         this.capacity = capacity;
         this.blocks = blocks;
         this.table = table;
@@ -53,12 +51,12 @@ final class ExpertCalls {
         ModelConfig.Moe moe = layer.routing();
         IntArray counts = inputs.counts();
         int route = recording.shape(StepInputs.ROWS, moe.experts(), moe.groups(), moe.groupsPerToken(), moe.perToken(),
-                moe.normalize() ? 1 : 0, weights.vector(layer.bias()), weights.number(moe.scale()));
-        recording.call("route", Math.ceilDiv(capacity, ExpertKernels.BLOCK), ExpertKernels.BLOCK, 0,
-                call -> call.kernel(ExpertKernels::kRoute, counts, recording.shapes(), route, weights.floats(),
+                moe.normalize() ? 1 : 0, recording.weights().vector(layer.bias()), recording.weights().number(moe.scale()));
+        recording.call("route", 4, Math.ceilDiv(capacity, ExpertKernels.BLOCK), ExpertKernels.BLOCK, 0,
+                call -> call.kernel(ExpertKernels::kRoute, counts, recording.shapes(), route, recording.weights().floats(),
                         arrays.logits(), arrays.work(), arrays.taken(), arrays.chosen(), arrays.weights()));
         int group = recording.shape(StepInputs.ROWS, moe.experts(), moe.perToken());
-        recording.call("group", 1, ExpertKernels.BLOCK, 0, call -> call.kernel(ExpertKernels::kGroup, counts,
+        recording.call("group", 2, 1, ExpertKernels.BLOCK, 0, call -> call.kernel(ExpertKernels::kGroup, counts,
                 recording.shapes(), group,
                 arrays.chosen(), arrays.lists(), arrays.places()));
         mlp(layer.experts(), arrays.lists(), x, arrays.hidden(), arrays.down());
@@ -82,22 +80,22 @@ final class ExpertCalls {
                     + experts.getFirst().up().name() + " have different dtypes, and --linear-backend tornado serves what is "
                     + "alike; use --linear-backend vector.");
         }
-        int first = recording.shape(DecoderOps.join(
-                DecoderOps.join(new int[] {count, inner, x.offset(), x.stride(), inner}, gate.numbers()),
+        int first = recording.shape(RowCalls.join(
+                RowCalls.join(new int[] {count, inner, x.offset(), x.stride(), inner}, gate.numbers()),
                 new int[] {up.begin(), up.scales()}));
         recording.call("hidden", blocks(inner, ExpertKernels.HIDDEN_OUTPUTS, count), ExpertKernels.BLOCK,
                 LinearKernels.LOCAL_BYTES, call -> call.kernel(ExpertKernels::kHidden, recording.shapes(), first, lists,
-                        x.data(), weights.ints(gate), weights.ints(up), weights.floats(), table, hidden));
-        int second = recording.shape(DecoderOps.join(
+                        x.data(), recording.weights().ints(gate), recording.weights().ints(up), recording.weights().floats(), table, hidden));
+        int second = recording.shape(RowCalls.join(
                 new int[] {count, x.columns(), inner, x.columns()}, out.numbers()));
         recording.call("out", blocks(x.columns(), LinearKernels.OUTPUTS, count), ExpertKernels.BLOCK,
                 LinearKernels.LOCAL_BYTES, call -> call.kernel(ExpertKernels::kOut, recording.shapes(), second, lists,
-                        hidden, weights.ints(out), weights.floats(), table, down));
+                        hidden, recording.weights().ints(out), recording.weights().floats(), table, down));
     }
 
     /** One of the matrices of all experts. */
     private WeightPool.Place place(List<MlpWeights> experts, Function<MlpWeights, Weight> matrix) {
-        return weights.place(experts.stream().map(matrix).toList());
+        return recording.weights().place(experts.stream().map(matrix).toList());
     }
 
     private int blocks(int outputs, int tile, int experts) {

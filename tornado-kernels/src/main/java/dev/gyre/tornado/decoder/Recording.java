@@ -1,12 +1,8 @@
 package dev.gyre.tornado.decoder;
 
-import dev.gyre.attention.EngineException;
+import dev.gyre.tornado.decoder.GraphCut.Kernel;
 import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.DeviceArrays;
-import dev.gyre.tornado.graph.DevicePlan;
-import dev.gyre.tornado.graph.KernelGraph;
-import uk.ac.manchester.tornado.api.common.TornadoDevice;
-import uk.ac.manchester.tornado.api.exceptions.TornadoInternalError;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -20,28 +16,27 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * The operations of a decoder's first step as kernels of one graph, which later steps run again. That they ask for the same
- * operations is checked by name.
+ * The operations of a decoder's first step as kernels that later steps run again: stages one after the other, each on a
+ * device of its own, a stage one graph, or as few as there is {@linkplain GraphCut room} for it in. That steps ask for the
+ * same operations is checked by name.
  */
 final class Recording implements AutoCloseable {
-    private static final int MOST_KERNELS = 256;
-
-    private final TornadoDevice device;
-    private final KernelGraph graph = new KernelGraph("decoder");
+    private final List<Stage> stages;
+    private final GraphCut.Limits limits;
     private final List<String> operations = new ArrayList<>();
-    private final List<Supplier<Call>> calls = new ArrayList<>();
-    private final WeightPool weights;
     private int[] shape = new int[256];
     private int shapeSize;
     private IntArray shapes;
-    private final Set<Object> sent = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Set<Object> always = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final List<Object> onDemand = new ArrayList<>();
+    private int stage;
+    private int kernels;
     private int next;
-    private DevicePlan plan;
+    private boolean complete;
 
-    /** @param weights makes its arrays when the recording is complete */
-    Recording(TornadoDevice device, WeightPool weights) {
-        this.device = device;
-        this.weights = weights;
+    Recording(List<Stage> stages, GraphCut.Limits limits) {
+        this.stages = List.copyOf(stages);
+        this.limits = limits;
     }
 
     /** Writes down what an operation is; returns where that will be in {@link #shapes()}. */
@@ -60,20 +55,44 @@ final class Recording implements AutoCloseable {
         return shapes;
     }
 
-    /** Arrays that go to the device before every run. */
-    void always(Object... arrays) {
-        graph.always(arrays);
-        Collections.addAll(sent, arrays);
+    /** The weights of the stage whose kernels are recorded, or whose calls are made. */
+    WeightPool weights() {
+        return stages.get(stage).weights();
     }
 
-    /** Arrays that come back when they are asked for. */
+    /** Arrays that go to the devices before every run. */
+    void always(Object... arrays) {
+        Collections.addAll(always, arrays);
+    }
+
+    /** Arrays that come back when they are asked for, from the last stage that uses them. */
     void onDemand(Object... arrays) {
-        graph.onDemand(arrays);
+        Collections.addAll(onDemand, arrays);
+    }
+
+    /** Kernels from here on may be in another graph than those before. */
+    void section() {
+        stages.get(stage).section();
+    }
+
+    /** Kernels from here on are those of the next stage. */
+    void nextStage() {
+        stage++;
+    }
+
+    /** The number of the stage whose kernels are recorded. */
+    int stage() {
+        return stage;
+    }
+
+    /** The stage takes the first rows of an array, {@code [rows, columns]}, from the one before. */
+    void handOver(TornadoNativeArray array, int columns) {
+        stages.get(stage).take(array, columns);
     }
 
     /** Whether an operation is on record already; if not, its kernels are to be {@linkplain #call added}. */
     boolean replays(String operation) {
-        if (plan == null) {
+        if (!complete) {
             operations.add(operation);
             return false;
         }
@@ -100,77 +119,90 @@ final class Recording implements AutoCloseable {
      * once.
      */
     void call(String name, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
-        String id = name + calls.size();
-        calls.add(() -> kernel.apply(Call.of(id, blocks, threads, localBytes)));
+        call(name, 1, blocks, threads, localBytes, kernel);
     }
 
-    /** Runs the graph; the first time it is complete then. */
-    void run() {
-        if (plan != null) {
-            plan.run(0);
-            return;
+    /** Adds a kernel that writes so many arrays. */
+    void call(
+            String name, int written, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
+        stages.get(stage).add(kernel(name, written, blocks, threads, localBytes, kernel));
+    }
+
+    /** Adds a kernel at the beginning of the graph that the next ones will be in. */
+    void ahead(
+            String name, int written, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
+        stages.get(stage).addAhead(kernel(name, written, blocks, threads, localBytes, kernel));
+    }
+
+    private Supplier<Kernel> kernel(
+            String name, int written, int blocks, int threads, int localBytes, Function<Call.Builder, Call> kernel) {
+        String id = name + kernels++;
+        return () -> new Kernel(kernel.apply(Call.of(id, blocks, threads, localBytes)), written);
+    }
+
+    /**
+     * Runs all kernels; the first time the recording is complete then.
+     *
+     * @param rows how many rows stages hand over
+     */
+    void run(int rows) {
+        if (!complete) {
+            complete();
         }
-        if (calls.size() > MOST_KERNELS) {
-            throw tooLarge(null);
-        }
-        plan = new DevicePlan(device, List.of(complete())).captured();
-        try {
-            plan.run(0);
-        } catch (TornadoInternalError e) {
-            if (String.valueOf(e.getMessage()).contains("resize")) { // of the nodes that a graph has room for
-                throw tooLarge(e);
+        for (int i = 0; i < stages.size(); i++) {
+            if (i > 0) {
+                stages.get(i).takeFrom(stages.get(i - 1), rows);
             }
-            throw e;
+            stages.get(i).run();
         }
     }
 
-    private EngineException tooLarge(Throwable cause) {
-        return new EngineException("the model takes " + calls.size() + " kernels a step, and a graph of TornadoVM 5.2 has room "
-                + "for " + MOST_KERNELS + " at most and for few arrays; use --linear-backend vector, which leaves attention on "
-                + "the device.", cause);
-    }
-
-    /** The whole graph. */
-    private KernelGraph complete() {
-        weights.build();
+    private void complete() {
         shapes = DeviceArrays.ints(Math.max(1, shapeSize));
         DeviceArrays.copy(shape, 0, shapes, 0, shapeSize);
-        for (Supplier<Call> next : calls) {
-            Call call = next.get();
-            for (Object argument : call.arguments()) {
-                if (!(argument instanceof Integer) && sent.add(argument)) {
-                    graph.once(argument);
-                }
-            }
-            graph.then(call);
+        for (stage = 0; stage < stages.size(); stage++) {
+            stages.get(stage).complete(always, shapes, limits);
         }
-        return graph;
+        onDemand.forEach(array -> user(array).onDemand(array));
+        for (int i = 1; i < stages.size(); i++) {
+            stages.get(i).demandFrom(stages.get(i - 1));
+        }
+        stages.forEach(Stage::plan);
+        complete = true;
+    }
+
+    /** The last stage that uses an array. */
+    private Stage user(Object array) {
+        return stages.reversed().stream().filter(one -> one.uses(array)).findFirst().orElseThrow();
     }
 
     /** How often it was run. */
     long runs() {
-        return plan == null ? 0 : plan.runs();
+        return stages.getLast().runs();
     }
 
     /** Nanoseconds that the host spent in that, and in fetching parts of arrays. */
     long nanos() {
-        return plan == null ? 0 : plan.nanos();
+        return stages.stream().mapToLong(Stage::nanos).sum();
     }
 
     /** Brings the values {@code [from, from + count)} of an array back. */
     void fetch(TornadoNativeArray array, int from, int count) {
-        plan.fetch(array, from, count);
+        user(array).fetch(array, from, count);
     }
 
-    /** Brings arrays back. */
-    void fetch(Object... arrays) {
-        plan.fetch(arrays);
+    /** Brings an array back. */
+    void fetch(Object array) {
+        user(array).fetch(array);
+    }
+
+    /** Bytes of all arrays on the device. */
+    long deviceBytes() {
+        return stages.stream().mapToLong(Stage::deviceBytes).sum();
     }
 
     @Override
     public void close() {
-        if (plan != null) {
-            plan.close();
-        }
+        stages.forEach(Stage::close);
     }
 }

@@ -69,7 +69,7 @@ final class SamplingCalls {
         for (int page = 0; page < pages.getSize(); page++) {
             pages.set(page, page);
         }
-        recording.call("candidates", capacity, topkThreads, TopKKernels.LOCAL_BYTES, call -> call.kernel(
+        recording.call("candidates", 5, capacity, topkThreads, TopKKernels.LOCAL_BYTES, call -> call.kernel(
                 TopKKernels::kTopK, meta, searched, pages, bits, flags, keys, found, chosen, slots));
         recording.call("pairs", blocks, SamplingKernels.BLOCK, 0, call -> call.kernel(SamplingKernels::kCandidates,
                 meta, chosen, bits, candidates));

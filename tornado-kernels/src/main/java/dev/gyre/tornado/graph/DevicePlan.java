@@ -21,6 +21,9 @@ public final class DevicePlan implements AutoCloseable {
     /** What a graph was chosen by keeps the results of its runs, so after these it is chosen anew. */
     private static final int MOST_RUNS = 1024;
 
+    /** All graphs, where one is chosen by its number. */
+    private static final int ALL = -2;
+
     private final List<KernelGraph> graphs;
     private final TornadoExecutionPlan plan;
     private final GridScheduler grids = new GridScheduler();
@@ -29,6 +32,7 @@ public final class DevicePlan implements AutoCloseable {
     private int chosenGraph = -1;
     private TornadoExecutionResult last;
     private boolean failed;
+    private boolean shared;
     private long runs;
     private long nanos;
 
@@ -62,18 +66,13 @@ public final class DevicePlan implements AutoCloseable {
         failed = true; // until the run has ended
         long start = System.nanoTime();
         try {
-            if (graph != chosenGraph || runs % MOST_RUNS == 0) {
-                // TornadoVM compares all names of tasks with all names of grids here: only when it must
-                chosen = plan.withGraph(graph);
-                chosenGraph = graph;
-            }
+            choose(graph, runs % MOST_RUNS == 0);
             last = chosen.execute();
             runs++;
             failed = false;
             nanos += System.nanoTime() - start;
         } catch (TornadoOutOfMemoryException e) {
-            long wanted = graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
-            throw new EngineException("what runs on the device needs " + wanted + " bytes there: "
+            throw new EngineException("what runs on the device needs " + deviceBytes() + " bytes there: "
                     + device.getPhysicalDevice().getDeviceName() + " has "
                     + device.getPhysicalDevice().getDeviceGlobalMemorySize() + " bytes, and of the "
                     + Settings.deviceMemory() + " that TornadoVM may take of them too little is left; set "
@@ -83,6 +82,41 @@ public final class DevicePlan implements AutoCloseable {
             throw new EngineException("the device " + device.getPhysicalDevice().getDeviceName()
                     + " has no matrix instructions for this cache dtype; use --kv-cache-dtype f32.", e);
         }
+    }
+
+    /**
+     * Runs all graphs in order. Of arrays that they share, each {@linkplain KernelGraph#from takes} all from the one before
+     * it, and one or more from the last.
+     */
+    public void runAll() {
+        if (shared) {
+            run(ALL);
+            return;
+        }
+        // what arrays are on the device is handed on from run to run, so that for once each graph is a run of its own
+        for (int graph = 0; graph < graphs.size(); graph++) {
+            run(graph);
+        }
+        shared = graphs.size() > 1;
+    }
+
+    private void choose(int graph, boolean again) {
+        if (graph != chosenGraph || again) {
+            // TornadoVM compares all names of a graph's tasks with all names of grids here: only when it must
+            chosen = graph == ALL ? plan.withAllGraphs() : plan.withGraph(graph);
+            chosenGraph = graph;
+        }
+    }
+
+    /** The arrays that are fetched next are those of this graph's last run. */
+    public DevicePlan in(int graph) {
+        choose(graph, false);
+        return this;
+    }
+
+    /** Bytes of all arrays on the device. */
+    public long deviceBytes() {
+        return graphs.stream().mapToLong(KernelGraph::deviceBytes).sum();
     }
 
     /** Brings arrays of the last run back. */

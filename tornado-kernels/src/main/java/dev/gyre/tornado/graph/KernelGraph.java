@@ -9,7 +9,9 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -29,8 +31,7 @@ public final class KernelGraph {
     private final List<Object> results = new ArrayList<>();
     private final List<Object> onDemand = new ArrayList<>();
     private final List<Object> kept = new ArrayList<>();
-    private final List<Object> consumed = new ArrayList<>();
-    private String producer;
+    private final Map<String, List<Object>> consumed = new LinkedHashMap<>();
 
     /** An empty graph. */
     public KernelGraph(String name) {
@@ -52,10 +53,9 @@ public final class KernelGraph {
         return this;
     }
 
-    /** Arrays that another graph of the plan keeps on the device. */
+    /** Arrays that another graph of the plan keeps on the device, taken from it where it is the one that ran last. */
     public KernelGraph from(String graph, Object... arrays) {
-        producer = graph;
-        Collections.addAll(consumed, arrays);
+        Collections.addAll(consumed.computeIfAbsent(graph, key -> new ArrayList<>()), arrays);
         return this;
     }
 
@@ -107,7 +107,7 @@ public final class KernelGraph {
         Set<Object> there = Collections.newSetFromMap(new IdentityHashMap<>());
         there.addAll(once);
         there.addAll(always);
-        there.addAll(consumed);
+        consumed.values().forEach(there::addAll);
         for (Call call : calls) {
             String where = name + "." + call.id();
             for (int i = 0; i < call.arguments().size(); i++) {
@@ -150,9 +150,7 @@ public final class KernelGraph {
             throw new IllegalStateException(String.join(" ", complaints));
         }
         TaskGraph graph = new TaskGraph(name);
-        if (!consumed.isEmpty()) {
-            graph.consumeFromDevice(producer, consumed.toArray());
-        }
+        consumed.forEach((producer, arrays) -> graph.consumeFromDevice(producer, arrays.toArray()));
         if (!once.isEmpty()) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, once.toArray());
         }

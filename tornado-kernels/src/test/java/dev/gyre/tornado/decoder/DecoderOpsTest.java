@@ -15,8 +15,11 @@ import dev.gyre.attention.QueryRows;
 import dev.gyre.attention.Selection;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
+import dev.gyre.model.LoadFormat;
 import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
+import dev.gyre.model.checkpoint.LoadListener;
+import dev.gyre.model.config.LayerRange;
 import dev.gyre.model.engine.Engine;
 import dev.gyre.model.engine.EngineOptions;
 import dev.gyre.model.generate.GenerationOptions;
@@ -28,6 +31,7 @@ import dev.gyre.model.ops.Tensor;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -141,6 +145,61 @@ class DecoderOpsTest {
         sameSelections(expected, found);
     }
 
+    /** Graphs for a layer or two, of some 25 and 33 kernels, in place of one: the same to the bit. */
+    @ParameterizedTest
+    @ValueSource(strings = {"v32-yarn", "v3-dense-attention"})
+    void manyGraphs(String name) {
+        ModelOptions options = on("tornado", ModelOptions.defaults().withModel(GOLDEN.resolve(name)).withChunks(16, 1 << 20));
+        setVocabulary(options);
+        int[][] texts = {tokens(45, vocabulary, 1), tokens(13, vocabulary, 2)};
+        Said expected = run(options, texts, 20, 4);
+        Said found = LimitedOpsProvider.with(new GraphCut.Limits(40, 1024, 8192), () -> run(options, texts, 20, 4));
+        compare(expected, found, 0f);
+        sameSelections(expected, found);
+    }
+
+    /**
+     * Layers shared out among devices, the last of which run again for outputs that a step has no room for: the same to the
+     * bit. The tiny model's second layer begins a stage with what the first one selected.
+     */
+    @ParameterizedTest
+    @CsvSource({"v32-yarn, ", "v3-dense-attention, ", "'', shared:freq=2", "'', "})
+    void severalDevices(String name, String policy) {
+        List<String> devices = OnDevice.several();
+        ModelOptions all = ModelOptions.defaults().withSelectionPolicy(policy).withIndexTopk(name.equals("v3-dense-attention") ? 0 : 8)
+                .withChunks(16, 1 << 20);
+        ModelOptions options = on("tornado", name.isEmpty()
+                ? all.withConfigOverride(OnDevice.TWO_LAYERS)
+                : all.withModel(GOLDEN.resolve(name)));
+        setVocabulary(options);
+        int[][] texts = {tokens(45, vocabulary, 1), tokens(13, vocabulary, 2)};
+        Said expected = run(options, texts, 20, 4);
+        Said found = run(options.withDevices(devices), texts, 20, 4);
+        compare(expected, found, 0f);
+        sameSelections(expected, found);
+    }
+
+    @Test
+    void moreDevicesThanLayers() {
+        List<String> devices = OnDevice.several();
+        ModelOptions options = on("tornado", ModelOptions.defaults().withConfigOverride(
+                "{\"num_hidden_layers\":1,\"num_nextn_predict_layers\":3}")).withDevices(devices);
+        EngineException few = assertThrows(EngineException.class, () -> Model.open(options));
+        assertEquals("--devices names " + devices.size() + " devices, and the model has 1 layers to share out; name at most "
+                + "as many.", few.getMessage());
+    }
+
+    /** 7 layers of 25 kernels, of which a graph of TornadoVM has room for some 150. */
+    @Test
+    void moreLayersThanAGraphHasRoomFor() {
+        ModelOptions options = ModelOptions.defaults().withModel(GOLDEN.resolve("v3-dense-attention"))
+                .withLoadFormat(LoadFormat.DUMMY).withChunks(32, 1 << 20)
+                .withConfigOverride("{\"num_hidden_layers\":7,\"first_k_dense_replace\":0}");
+        setVocabulary(options);
+        int[][] texts = {tokens(30, vocabulary, 6), tokens(9, vocabulary, 7)};
+        compare(run(on("vector", options), texts, 20, 3), run(on("tornado", options), texts, 20, 3), 1e-3f);
+    }
+
     /** FP8 weights in blocks; more rows than a step has, so that steps have outputs in several runs. */
     @ParameterizedTest
     @EnumSource(CacheDtype.class)
@@ -161,6 +220,67 @@ class DecoderOpsTest {
                 same += best(expected.logits.get(position)) == best(found.logits.get(position)) ? 1 : 0;
             }
             assertTrue(same >= expected.logits.size() * 0.95, same + " of " + expected.logits.size());
+        }
+    }
+
+    /** Random weights that no memory held before they were copied, of layers in the middle of a model; half precision. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", "v32-yarn"})
+    void dummySlices(String golden) {
+        ModelOptions options = ModelOptions.defaults().withLoadFormat(LoadFormat.DUMMY).withChunks(16, 1 << 20)
+                .withLayers(new LayerRange(1, 2)).withIndexTopk(8);
+        if (!golden.isEmpty()) {
+            options = options.withModel(GOLDEN.resolve(golden)).withConfigOverride("{\"torch_dtype\":\"float16\"}");
+        }
+        setVocabulary(options);
+        int[][] texts = {tokens(20, vocabulary, 3), tokens(7, vocabulary, 4)};
+        Said expected = run(on("vector", options), texts, 20, 2);
+        Said found = run(on("tornado", options), texts, 20, 2);
+        compare(expected, found, 1e-3f);
+        sameSelections(expected, found);
+    }
+
+    @Test
+    void tellsHowFarTheWeightsAre() {
+        List<Long> heard = new ArrayList<>();
+        ModelOptions options = on("tornado", ModelOptions.defaults().withConfigOverride(TWO_LAYERS));
+        LoadListener listener = new LoadListener() {
+            @Override
+            public void loaded(long bytes, long of) {
+                assertTrue(bytes <= of);
+                heard.add(bytes);
+            }
+        };
+        try (Model model = Model.open(options, listener); ModelRunner runner = model.runner(2, 64)) {
+            assertEquals(List.of(), heard);
+            for (int i = 0; i < 2; i++) {
+                runner.run(List.of(runner.start()), new int[][] {{1}}, ModelRunner.Wanted.LAST, (s, p, l, at) -> {});
+            }
+            assertEquals(0, heard.getFirst());
+            assertEquals(model.weightBytes(), heard.getLast());
+            assertEquals(heard.stream().sorted().toList(), heard); // one thread, and not loaded twice
+        }
+    }
+
+    /** The plan, made before anything is on the device, against the arrays that a step needed there. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", "v32-yarn", "v3-dense-attention"})
+    void takesWhatThePlanSays(String golden) {
+        ModelOptions options = on("tornado", ModelOptions.defaults().withContextLength(100).withChunks(16, 1 << 20));
+        options = golden.isEmpty()
+                ? options.withConfigOverride(TWO_LAYERS).withCacheDtype(CacheDtype.FP8_E4M3)
+                : options.withModel(GOLDEN.resolve(golden));
+        List<DecoderOps> seen = new ArrayList<>();
+        StepObserver observer = new StepObserver() {
+            @Override
+            public void hidden(int layer, QueryRows rows, Tensor stream, Ops ops) {
+                seen.add((DecoderOps) ops);
+            }
+        };
+        try (Model model = Model.open(options); ModelRunner runner = model.runner(2, 100)) {
+            runner.run(List.of(runner.start()), new int[][] {{1}}, ModelRunner.Wanted.LAST, (s, p, l, at) -> {}, observer);
+            long planned = model.memoryPlan(2, Long.MAX_VALUE).total();
+            assertEquals(seen.getFirst().deviceBytes(), planned, 0.02 * planned);
         }
     }
 

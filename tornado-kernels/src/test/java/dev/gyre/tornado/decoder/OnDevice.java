@@ -1,6 +1,7 @@
 package dev.gyre.tornado.decoder;
 
 import dev.gyre.attention.backend.AttentionProvider;
+import dev.gyre.attention.backend.Device;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.backend.Providers;
 import dev.gyre.model.ModelOptions;
@@ -8,6 +9,7 @@ import org.junit.jupiter.api.Assumptions;
 
 import java.nio.file.Path;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
@@ -25,6 +27,18 @@ final class OnDevice {
                 .filter(provider -> provider.name().equals("tornado"))
                 .map(AttentionProvider::missing)
                 .forEach(missing -> Assumptions.assumeTrue(missing.isEmpty(), missing.toString()));
+    }
+
+    /** The devices of the first backend; skips the test where there is only one. */
+    static List<String> several() {
+        List<String> ids = Providers.load().all().stream()
+                .flatMap(provider -> provider.devices().stream())
+                .map(Device::id)
+                .filter(id -> id.startsWith("0:"))
+                .toList();
+        Assumptions.assumeTrue(ids.size() > 1, "TornadoVM sees one device; with PoCL, POCL_DEVICES=\"pthread pthread\" makes "
+                + "two of a processor");
+        return ids;
     }
 
     /** The same with one implementation for everything. */

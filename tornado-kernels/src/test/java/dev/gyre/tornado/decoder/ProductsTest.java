@@ -78,7 +78,8 @@ class ProductsTest {
             }
         }
         WeightPool weights = new WeightPool();
-        try (Recording recording = new Recording(TornadoDevices.preferred(), weights)) {
+        try (Recording recording = new Recording(
+                List.of(new Stage(TornadoDevices.preferred(), weights)), GraphCut.Limits.TORNADO)) {
             IntArray counts = DeviceArrays.ints(1);
             recording.always(counts);
             FloatArray table = Decode.table();
@@ -86,7 +87,7 @@ class ProductsTest {
                 int rows = product.weight().rows();
                 int columns = product.weight().columns();
                 WeightPool.Place place = weights.place(List.of(product.weight()));
-                int op = recording.shape(DecoderOps.join(
+                int op = recording.shape(RowCalls.join(
                         new int[] {0, rows, 0, columns, 0, rows, 1, 0, 0, 0, 0}, place.numbers()));
                 recording.call("product", 3, LinearKernels.BLOCK, LinearKernels.LOCAL_BYTES,
                         call -> call.kernel(LinearKernels::kLinear, counts, recording.shapes(), op, product.x(),
@@ -95,9 +96,9 @@ class ProductsTest {
             }
             for (int rows : new int[] {1, 8, 9, MOST_ROWS, 0}) {
                 counts.set(0, rows);
-                recording.run();
+                recording.run(0);
                 for (Product product : products) {
-                    recording.fetch(new Object[] {product.out()});
+                    recording.fetch(product.out());
                     check(product, rows);
                 }
             }

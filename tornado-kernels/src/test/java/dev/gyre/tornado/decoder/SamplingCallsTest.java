@@ -79,7 +79,8 @@ class SamplingCallsTest {
     @ValueSource(ints = {1, 2, 37, 1000, 1025, 5000, 129_280})
     void asASortOfAllLogits(int vocabulary) {
         DeviceTensor tensor = DeviceTensor.allocate(ROWS, vocabulary);
-        try (Recording recording = new Recording(TornadoDevices.preferred(), new WeightPool())) {
+        try (Recording recording = new Recording(
+                List.of(new Stage(TornadoDevices.preferred(), new WeightPool())), GraphCut.Limits.TORNADO)) {
             recording.always(tensor.data());
             SamplingCalls sampling = new SamplingCalls(recording, tensor, 3, THREADS);
             LogitRows found = new LogitRows(vocabulary);
@@ -96,7 +97,7 @@ class SamplingCallsTest {
                 }
                 sampling.ask(found);
                 sampling.outputs(rows);
-                recording.run();
+                recording.run(0);
                 tensor.data().init(-1f); // what is found comes from the device
                 sampling.fetch(found);
                 for (int row = 0; row < rows; row++) {

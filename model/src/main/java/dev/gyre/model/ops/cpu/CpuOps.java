@@ -1,5 +1,6 @@
 package dev.gyre.model.ops.cpu;
 
+import dev.gyre.attention.HostMemory;
 import dev.gyre.attention.IndexQueries;
 import dev.gyre.attention.LayerStep;
 import dev.gyre.attention.MlaQueries;
@@ -10,7 +11,9 @@ import dev.gyre.attention.backend.SelectionListener;
 import dev.gyre.attention.cache.IndexKeyCache;
 import dev.gyre.attention.cache.LatentCache;
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.IndexInput;
+import dev.gyre.model.ops.Memory;
 import dev.gyre.model.ops.MlaShape;
 import dev.gyre.model.ops.MoeWeights;
 import dev.gyre.model.ops.Ops;
@@ -22,6 +25,7 @@ import dev.gyre.model.ops.Tensor;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /** The operations on the CPU; attention itself goes to an {@link AttentionBackend}. */
 public final class CpuOps implements Ops {
@@ -47,6 +51,19 @@ public final class CpuOps implements Ops {
     /** Norm gains and biases are small and read at every step: decoded once. */
     private float[] vector(Weight weight) {
         return vectors.computeIfAbsent(weight, Weight::toArray);
+    }
+
+    @Override
+    public Memory memory() {
+        return new Memory("this machine", HostMemory.bytes());
+    }
+
+    @Override
+    public long workBytes(ModelConfig config, int rows, int sequences, int longest) {
+        boolean experts = IntStream.range(0, config.layers()).anyMatch(config::isMoe);
+        boolean indexes = IntStream.range(0, config.layers()).anyMatch(this::usesIndexer);
+        long angles = (long) longest * config.mla().rope() * Float.BYTES * (indexes ? 2 : 1);
+        return angles + (experts ? MoeRunner.bytes(config, rows) : 0);
     }
 
     @Override

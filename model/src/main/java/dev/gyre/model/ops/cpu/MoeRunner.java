@@ -1,6 +1,7 @@
 package dev.gyre.model.ops.cpu;
 
 import dev.gyre.model.checkpoint.Weight;
+import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.MlpWeights;
 import dev.gyre.model.ops.MoeWeights;
 
@@ -46,6 +47,15 @@ final class MoeRunner {
     MoeRunner(Kernels kernels, Elementwise elementwise) {
         this.kernels = kernels;
         this.elementwise = elementwise;
+    }
+
+    /** Bytes that steps of so many rows need. */
+    static long bytes(ModelConfig config, int rows) {
+        ModelConfig.Moe moe = config.moe();
+        long routed = 2L * moe.intermediate() + 2L * config.hidden(); // gathered, gate, up, down
+        long shared = moe.shared() == 0 ? 0 : 2L * moe.shared() * moe.intermediate() + config.hidden();
+        long router = 2L * moe.experts(); // logits and weights
+        return (long) Float.BYTES * rows * (moe.perToken() * routed + shared + router);
     }
 
     void run(int rows, HostTensor x, MoeWeights moe, HostTensor out) {

@@ -1,0 +1,66 @@
+package dev.gyre.tornado.decoder;
+
+import dev.gyre.attention.cache.PageTable;
+import dev.gyre.model.config.ModelConfig;
+import dev.gyre.tornado.kernels.TopKKernels;
+
+import java.util.stream.IntStream;
+
+/** What the graph needs on a device beside weights, caches and tensors, known before any of it is made. */
+final class WorkBytes {
+    private final ModelConfig config;
+    private final Selections selections;
+    private final long capacity;
+
+    WorkBytes(ModelConfig config, Selections selections, int capacity) {
+        this.config = config;
+        this.selections = selections;
+        this.capacity = capacity;
+    }
+
+    /** Bytes for so many sequences of at most {@code longest} tokens. */
+    long of(int sequences, int longest) {
+        long slots = Math.ceilDiv(longest, PageTable.PAGE) * (long) PageTable.PAGE * sequences;
+        long stride = Math.ceilDiv(Math.min(longest, slots), TopKKernels.STRETCH) * TopKKernels.STRETCH;
+        long numbers = inputs(stride) + attention(stride) + angles(stride) + (anyMoe() ? experts() : 0);
+        return numbers * Integer.BYTES;
+    }
+
+    private boolean anyMoe() {
+        return IntStream.range(0, config.layers()).anyMatch(config::isMoe);
+    }
+
+    private boolean anyIndexer() {
+        return IntStream.range(0, config.layers()).anyMatch(selections::scores);
+    }
+
+    /** {@link StepInputs}: three numbers of a row, and its pages. */
+    private long inputs(long stride) {
+        return capacity * (3 + stride / PageTable.PAGE);
+    }
+
+    /** {@link AttentionCalls}: scores, the best of them, positions and slots; bits of what is stored. */
+    private long attention(long stride) {
+        long k = selections.topk() == Selections.ALL ? stride : Math.min(selections.topk(), stride);
+        long selecting = Math.max(1, IntStream.range(0, config.layers()).filter(selections::selects).count());
+        long positions = AttentionCalls.apart(capacity, k, config.layers()) ? selecting : 1;
+        long row = stride + stride + stride / 32 * 3 + TopKKernels.FOUND + k + positions * k;
+        long bits = config.mla().kvRank() + config.mla().rope() + (anyIndexer() ? config.indexer().dim() : 0);
+        return capacity * (row + bits);
+    }
+
+    /** {@link RowCalls}: a cosine and a sine for every pair that is rotated. */
+    private long angles(long stride) {
+        return stride * config.mla().rope() * (anyIndexer() ? 2 : 1);
+    }
+
+    /** {@link ExpertArrays}. */
+    private long experts() {
+        ModelConfig.Moe moe = config.moe();
+        long routing = 4L * moe.experts() + 2L * moe.groups(); // logits, work, taken
+        long chosen = 4L * moe.perToken(); // numbers, weights, lists, places
+        long routed = moe.perToken() * ((long) moe.intermediate() + config.hidden());
+        long shared = 1 + (long) moe.shared() * moe.intermediate() + config.hidden();
+        return capacity * (routing + chosen + routed + shared);
+    }
+}
