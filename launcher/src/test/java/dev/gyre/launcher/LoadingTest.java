@@ -19,8 +19,9 @@ class LoadingTest {
     private static final String V32 = """
             {"architectures": ["DeepseekV32ForCausalLM"], "torch_dtype": "bfloat16", "vocab_size": 129280,
              "hidden_size": 7168, "num_hidden_layers": 61, "num_attention_heads": 128, "q_lora_rank": 1536,
-             "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128, "index_n_heads": 64,
-             "index_head_dim": 128, "index_topk": 2048, "first_k_dense_replace": 3, "intermediate_size": 18432,
+             "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+             "index_n_heads": 64, "index_head_dim": 128,
+             "index_topk": 2048, "first_k_dense_replace": 3, "intermediate_size": 18432,
              "moe_intermediate_size": 2048, "n_routed_experts": 256, "num_experts_per_tok": 8, "n_group": 8,
              "topk_group": 4, "n_shared_experts": 1, "routed_scaling_factor": 2.5, "max_position_embeddings": 163840,
              "quantization_config": {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]}}""";

@@ -55,8 +55,9 @@ class MistakesTest {
         "--stop-tokens 5,x", "--stop-tokens -5", "--stop-tokens ,", "--attention-backend bogus",
         "--dsa-prefill-backend bogus", "--dsa-decode-backend bogus", "--dsa-indexer-backend bogus",
         "--dsa-topk-backend bogus", "--kv-cache-dtype f64", "--precision sloppy", "--threads 0", "--index-topk -1",
-        "--context-length -1", "--load-format safetensors", "--layers 3", "--layers 3..1", "--layers a..b", "--layers 1..",
-        "--layers -1..2", "--prefill-chunk 0", "--score-buffer 0", "--seed", "--json=perhaps",
+        "--context-length -1", "--load-format safetensors", "--layers 3",
+        "--layers 3..1", "--layers a..b", "--layers 1..", "--layers -1..2",
+        "--prefill-chunk 0", "--score-buffer 0", "--seed", "--json=perhaps",
     })
     void optionsOfGenerate(String option) {
         String named = option.split("[ =]")[0];

@@ -35,7 +35,9 @@ record MemoryPlanner(
     /** The plan for so many sequences of so many tokens, where the model may take {@code usable} bytes. */
     MemoryPlan plan(int sequences, int context, long usable) {
         SortedMap<String, Long> formats = new TreeMap<>();
-        weights.forEach(weight -> ops.stored(weight).forEach((format, bytes) -> formats.merge(format, bytes, Long::sum)));
+        for (Weight weight : weights) {
+            ops.stored(weight).forEach((format, bytes) -> formats.merge(format, bytes, Long::sum));
+        }
         long weightBytes = formats.values().stream().mapToLong(Long::longValue).sum();
         return new MemoryPlan(
                 ops.memory(),

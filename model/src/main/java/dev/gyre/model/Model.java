@@ -1,7 +1,6 @@
 package dev.gyre.model;
 
 import dev.gyre.attention.EngineException;
-import dev.gyre.attention.HostMemory;
 import dev.gyre.attention.WorkerPool;
 import dev.gyre.attention.backend.AttentionBackend;
 import dev.gyre.attention.backend.AttentionBackends;
@@ -23,10 +22,8 @@ import dev.gyre.attention.policy.SelectionPolicy;
 import dev.gyre.model.arch.Architecture;
 import dev.gyre.model.arch.Architectures;
 import dev.gyre.model.checkpoint.Checkpoint;
-import dev.gyre.model.checkpoint.DummyWeights;
 import dev.gyre.model.checkpoint.LoadListener;
 import dev.gyre.model.checkpoint.ModelFiles;
-import dev.gyre.model.checkpoint.WeightFormat;
 import dev.gyre.model.checkpoint.WeightSource;
 import dev.gyre.model.config.ConfigReader;
 import dev.gyre.model.config.Fields;
@@ -65,9 +62,7 @@ import java.util.stream.IntStream;
  */
 public final class Model implements AutoCloseable {
     private final ModelFiles files;
-    /** Of all layers. */
-    private final ModelConfig whole;
-    /** Of those that are run. */
+    /** Of the layers that are run. */
     private final ModelConfig config;
     private final GenerationDefaults defaults;
     private final ModelOptions options;
@@ -93,7 +88,7 @@ public final class Model implements AutoCloseable {
         this.files = files;
         this.options = options;
         this.described = described;
-        whole = ConfigReader.read(json, architecture.family());
+        ModelConfig whole = ConfigReader.read(json, architecture.family());
         config = options.layers() == null ? whole : whole.slice(options.layers());
         if (options.indexTopk() > 0 && !config.isSparse()) {
             throw new EngineException(
@@ -131,7 +126,7 @@ public final class Model implements AutoCloseable {
             }
             ops = ops();
             ops.loading(pool, listener);
-            opened = weights(json, architecture, listener);
+            opened = weights(new WeightLoading(files, whole, config, json, architecture), listener);
             decoder = architecture.factory().create(config, opened, ops);
             opened.finish();
             weights = opened;
@@ -145,25 +140,12 @@ public final class Model implements AutoCloseable {
     }
 
     /** Where the weights come from. */
-    private WeightSource weights(Fields json, Architecture architecture, LoadListener listener) {
+    private WeightSource weights(WeightLoading loading, LoadListener listener) {
         boolean dummy = options.loadFormat() == LoadFormat.DUMMY;
-        if (!dummy && (!described || Checkpoint.isIn(files))) {
-            return Checkpoint.open(files, config.blockRows(), config.blockColumns(), this::isNotNeeded, listener);
+        if (described) {
+            return dummy ? loading.unmade() : loading.count();
         }
-        WeightFormat format = WeightFormat.read(json, config);
-        if (described || !ops.readsWeights()) {
-            return DummyWeights.unmade(format);
-        }
-        long bytes;
-        try (DummyWeights counted = DummyWeights.unmade(format)) {
-            architecture.factory().create(config, counted, ops);
-            bytes = counted.bytes();
-        }
-        if (bytes > HostMemory.bytes()) {
-            throw new EngineException("random weights for " + config.layers() + " layers take " + bytes + " bytes and the machine has "
-                    + HostMemory.bytes() + "; use fewer --layers.");
-        }
-        return DummyWeights.inMemory(format, pool, listener, bytes);
+        return dummy ? loading.make(ops, pool, listener) : loading.read(listener);
     }
 
     /** The operations of the decoder: on the host, or all of them on a device. */
@@ -211,7 +193,7 @@ public final class Model implements AutoCloseable {
         return open(options, LoadListener.NONE);
     }
 
-    /** The same with someone who hears how far that is; with a decoder on a device, its first step loads the weights. */
+    /** The same with someone who hears how far that is; a decoder on a device loads its weights in its first step. */
     public static Model open(ModelOptions options, LoadListener listener) {
         return open(options, false, listener);
     }
@@ -242,16 +224,6 @@ public final class Model implements AutoCloseable {
                     ("{\"index_topk\":" + options.indexTopk() + "}").getBytes(StandardCharsets.UTF_8), "--index-topk"));
         }
         return json;
-    }
-
-    /** Other layers than are run, those for multi-token prediction too, and a head that only repeats the embeddings. */
-    private boolean isNotNeeded(String tensor) {
-        if (config.tiedEmbeddings() && tensor.equals("lm_head.weight")) {
-            return true;
-        }
-        int layer = ModelConfig.layerOf(tensor);
-        boolean run = layer >= config.firstLayer() && layer < config.firstLayer() + config.layers();
-        return layer >= 0 && !run && layer < whole.layers() + whole.mtpLayers();
     }
 
     /** The shape of the model. */

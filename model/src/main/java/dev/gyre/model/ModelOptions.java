@@ -194,14 +194,14 @@ public record ModelOptions(
     /** The same with weights from elsewhere. */
     public ModelOptions withLoadFormat(LoadFormat format) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse,
-                format, layers);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured,
+                hiSparse, format, layers);
     }
 
     /** The same with these layers alone. */
     public ModelOptions withLayers(LayerRange range) {
         return new ModelOptions(model, attentionBackend, implementations, cacheDtype, indexTopk, selectionPolicy,
-                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured, hiSparse,
-                loadFormat, range);
+                configOverride, precision, threads, contextLength, prefillChunk, scoreBuffer, devices, measured,
+                hiSparse, loadFormat, range);
     }
 }

@@ -34,7 +34,11 @@ class DummyModelTest {
     }
 
     private ModelOptions dummy() {
-        return ModelOptions.defaults().withModel(folder).withThreads(2).withLoadFormat(LoadFormat.DUMMY).withIndexTopk(4);
+        return ModelOptions.defaults()
+                .withModel(folder)
+                .withThreads(2)
+                .withLoadFormat(LoadFormat.DUMMY)
+                .withIndexTopk(4);
     }
 
     private static ModelOptions on(String implementation, ModelOptions options) {
@@ -61,7 +65,8 @@ class DummyModelTest {
             assertArrayEquals(logits, again.logits.get(position));
             assertArrayEquals(reference.logits.get(position), logits, 1e-3f);
             for (int layer = 0; layer < 4; layer++) {
-                assertArrayEquals(reference.selections.get(position).get(layer), first.selections.get(position).get(layer));
+                assertArrayEquals(
+                        reference.selections.get(position).get(layer), first.selections.get(position).get(layer));
             }
             double squares = 0;
             for (float logit : logits) {
@@ -71,7 +76,7 @@ class DummyModelTest {
         }
     }
 
-    /** Bytes and elements are those of the published format, tensor by tensor: a dtype that is wrong changes the sum. */
+    /** Bytes and elements are those of the published format: a tensor's dtype that is wrong changes the sum. */
     @Test
     void takesWhatTheCheckpointTakes() {
         try (Model real = Model.open(ModelOptions.defaults());
@@ -111,7 +116,8 @@ class DummyModelTest {
     @Test
     void whatItCannotDo() {
         assertSays(() -> Model.open(ModelOptions.defaults().withModel(folder)), "has neither model.safetensors");
-        assertSays(() -> Model.open(dummy().withConfigOverride("{\"torch_dtype\":\"float8\"}")), "torch_dtype", "bfloat16");
+        assertSays(() -> Model.open(dummy().withConfigOverride("{\"torch_dtype\":\"float8\"}")),
+                "torch_dtype", "bfloat16");
         assertSays(() -> Model.open(dummy().withConfigOverride("{\"moe_intermediate_size\":60000000}")),
                 "bytes and the machine has", "--layers");
         assertSays(() -> LoadFormat.of("fp8"), "--load-format fp8 is not known");

@@ -119,9 +119,9 @@ class LayerSliceTest {
         ModelOptions odd = layers(1, 4).withConfigOverride("{\"moe_layer_freq\":2}");
         assertSays(() -> Model.open(odd).close(), "model.layers.3.mlp.gate_proj.weight");
         String full = "{\"index_topk_pattern\":\"FFFFF\"}";
-        try (Model model = Model.open(layers(2, 4).withConfigOverride(full)
-                .withSelectionPolicy("shared:freq=2,offset=1"))) {
-            assertEquals(List.of(8, 0, 8), model.cacheShapes().stream().map(shape -> shape.index()).toList());
+        try (Model model = Model.open(layers(1, 3).withConfigOverride(full)
+                .withSelectionPolicy("shared:freq=4,offset=2"))) { // all layers: FFSSS
+            assertEquals(List.of(8, 0, 0), model.cacheShapes().stream().map(shape -> shape.index()).toList());
         }
     }
 

@@ -47,8 +47,8 @@ public record IndexSharing(String pattern) {
     public IndexSharing slice(int first, int layers) {
         if (!runs(first)) {
             int full = pattern.lastIndexOf('F', first);
-            throw new EngineException("--layers cannot begin with layer " + first + ", which attends to what the indexer of layer "
-                    + full + " selects; begin with " + full + ".");
+            throw new EngineException("--layers cannot begin with layer " + first
+                    + ", which attends to what the indexer of layer " + full + " selects; begin with " + full + ".");
         }
         return new IndexSharing(pattern.substring(first, first + layers));
     }

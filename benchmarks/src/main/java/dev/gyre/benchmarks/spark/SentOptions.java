@@ -3,11 +3,14 @@ package dev.gyre.benchmarks.spark;
 import dev.gyre.attention.backend.Phase;
 import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.hisparse.HiSparseOptions;
+import dev.gyre.model.LoadFormat;
 import dev.gyre.model.ModelOptions;
 import dev.gyre.model.Precision;
+import dev.gyre.model.config.LayerRange;
 
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -16,6 +19,7 @@ import java.util.Map;
  * @param model null for the embedded model
  * @param hotTokens of HiSparse; 0 for one cache of all latents
  * @param latentDirectory of HiSparse; null for memory
+ * @param layers as {@link LayerRange} reads them; null for all
  */
 record SentOptions(
         String model,
@@ -28,9 +32,11 @@ record SentOptions(
         int contextLength,
         int prefillChunk,
         long scoreBuffer,
-        String device,
+        List<String> devices,
         int hotTokens,
-        String latentDirectory)
+        String latentDirectory,
+        LoadFormat loadFormat,
+        String layers)
         implements Serializable {
     /** All but the policy and k, which are a cell's. */
     static SentOptions of(ModelOptions options) {
@@ -46,9 +52,11 @@ record SentOptions(
                 options.contextLength(),
                 options.prefillChunk(),
                 options.scoreBuffer(),
-                options.device(),
+                options.devices(),
                 hiSparse == null ? 0 : hiSparse.hotTokens(),
-                hiSparse == null ? null : absolute(hiSparse.directory()));
+                hiSparse == null ? null : absolute(hiSparse.directory()),
+                options.loadFormat(),
+                options.layers() == null ? null : options.layers().toString());
     }
 
     private static String absolute(Path path) {
@@ -74,8 +82,10 @@ record SentOptions(
                 contextLength,
                 prefillChunk,
                 scoreBuffer,
-                device,
+                devices,
                 false,
-                hotTokens == 0 ? null : new HiSparseOptions(hotTokens, path(latentDirectory)));
+                hotTokens == 0 ? null : new HiSparseOptions(hotTokens, path(latentDirectory)),
+                loadFormat,
+                layers == null ? null : LayerRange.parse(layers));
     }
 }

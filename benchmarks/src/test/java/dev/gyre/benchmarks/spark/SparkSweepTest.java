@@ -12,8 +12,10 @@ import dev.gyre.attention.cache.CacheDtype;
 import dev.gyre.attention.hisparse.HiSparseOptions;
 import dev.gyre.launcher.Main;
 import dev.gyre.launcher.experiment.Cell;
+import dev.gyre.model.LoadFormat;
 import dev.gyre.model.ModelOptions;
 import dev.gyre.model.Precision;
+import dev.gyre.model.config.LayerRange;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -160,8 +162,10 @@ class SparkSweepTest {
                 .withThreads(7)
                 .withContextLength(1234)
                 .withChunks(56, 7890)
-                .withDevice("0:1")
-                .withHiSparse(new HiSparseOptions(99, folder));
+                .withDevices(List.of("0:1", "cuda"))
+                .withHiSparse(new HiSparseOptions(99, folder))
+                .withLoadFormat(LoadFormat.DUMMY)
+                .withLayers(new LayerRange(1, 3));
         for (ModelOptions sent : List.of(options, ModelOptions.defaults(),
                 options.withHiSparse(HiSparseOptions.of(5)))) {
             ByteArrayOutputStream bytes = new ByteArrayOutputStream();

@@ -47,6 +47,10 @@ final class HtmlReport {
         if (setup.configOverride() != null) {
             row(page, "config_override", setup.configOverride());
         }
+        row(page, "load_format", setup.loadFormat());
+        if (setup.layers() != null) {
+            row(page, "layers", setup.layers());
+        }
         machine.forEach((name, value) -> row(page, name, value));
         page.append("</table>\n");
         if (!setup.sweep().note().isEmpty()) {

@@ -22,6 +22,8 @@ import java.util.TreeMap;
  * @param modelFiles SHA-256 of its config.json and weights, by file: a folder may hold another model the next time
  * @param parameters of the model
  * @param configOverride null for none
+ * @param loadFormat where the weights came from
+ * @param layers those of the model that ran; null for all
  * @param implementations by phase
  */
 record Setup(
@@ -33,6 +35,8 @@ record Setup(
         long parameters,
         String kvCacheDtype,
         String configOverride,
+        String loadFormat,
+        String layers,
         Map<String, String> implementations) {
 
     static Setup of(String version, Sweep sweep, List<int[]> texts, Model model) {
@@ -51,6 +55,8 @@ record Setup(
                 model.parameters(),
                 model.cacheDtype().label(),
                 model.options().configOverride(),
+                model.options().loadFormat().name().toLowerCase(Locale.ROOT),
+                model.options().layers() == null ? null : model.options().layers().toString(),
                 implementations);
     }
 

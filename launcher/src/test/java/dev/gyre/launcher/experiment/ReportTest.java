@@ -40,7 +40,7 @@ class ReportTest {
         Sweep sweep = new Sweep(
                 List.of("dense", "hisa", "random"), List.of(8, 16), List.of(64, 128), texts, List.of(1, 2), 4);
         Setup setup = new Setup("1", sweep, List.of("d"), "a <model> & more", Map.of("config.json", "c"), 5, "f32",
-                null, Map.of("linear", "vector"));
+                null, "auto", "0..1", Map.of("linear", "vector"));
         List<CellResult> results = new ArrayList<>();
         for (Cell cell : sweep.cells()) {
             results.add(cell.policy().startsWith("random")

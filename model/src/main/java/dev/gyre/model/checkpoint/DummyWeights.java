@@ -68,8 +68,9 @@ public final class DummyWeights implements WeightSource {
 
     private Weight add(String name, DType dtype, int rows, int columns) {
         boolean blocks = dtype == DType.F8_E4M3;
-        Weight weight = new Weight(
-                name, dtype, rows, columns, null, null, blocks ? format.blockRows() : 1, blocks ? format.blockColumns() : 1);
+        int blockRows = blocks ? format.blockRows() : 1;
+        int blockColumns = blocks ? format.blockColumns() : 1;
+        Weight weight = new Weight(name, dtype, rows, columns, null, null, blockRows, blockColumns);
         weights.add(pool == null ? weight : make(weight));
         return weights.getLast();
     }
@@ -98,8 +99,8 @@ public final class DummyWeights implements WeightSource {
         try {
             return arena.allocate(bytes, ALIGNMENT);
         } catch (OutOfMemoryError e) {
-            throw new EngineException("random weights need " + total + " bytes and the machine does not have them free; "
-                    + "use fewer --layers.", e);
+            throw new EngineException("random weights need " + total
+                    + " bytes and the machine does not have them free; use fewer --layers.", e);
         }
     }
 

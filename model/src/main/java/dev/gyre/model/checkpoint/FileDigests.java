@@ -9,6 +9,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -22,12 +23,14 @@ final class FileDigests {
 
     private FileDigests() {}
 
-    /** The digests in hexadecimal, by file. */
+    /** The digests in hexadecimal, by file; of those that are there, as random weights and some layers need not all. */
     static Map<String, String> of(ModelFiles files) {
         Map<String, String> digests = new TreeMap<>();
         digests.put("config.json", hex(sha256().digest(files.read("config.json"))));
-        for (String file : Checkpoint.files(files)) {
-            digests.put(file, weights(files, file, WHOLE));
+        for (String file : Checkpoint.isIn(files) ? Checkpoint.files(files) : Set.<String>of()) {
+            if (files.has(file)) {
+                digests.put(file, weights(files, file, WHOLE));
+            }
         }
         return digests;
     }

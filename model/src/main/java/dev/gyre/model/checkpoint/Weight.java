@@ -8,8 +8,8 @@ import java.lang.foreign.ValueLayout;
 import java.util.Map;
 
 /**
- * A weight matrix {@code [rows, columns]} (or a vector: one row) in the dtype of its file, usually memory-mapped. One of
- * {@link DummyWeights} may have no memory; its elements are made when they are copied or decoded.
+ * A weight matrix {@code [rows, columns]} (or a vector: one row) in the dtype of its file, usually memory-mapped. One
+ * of {@link DummyWeights} may have no memory; its elements are made when they are copied or decoded.
  *
  * @param name the tensor's name in the checkpoint
  * @param data row-major elements; null where they have no memory

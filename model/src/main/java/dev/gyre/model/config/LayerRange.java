@@ -17,8 +17,8 @@ public record LayerRange(int first, int last) {
     /** Checks the order. */
     public LayerRange {
         if (first < 0 || last < first) {
-            throw EngineException.usage("--layers " + first + ".." + last + " holds no layer; write the first and the last, "
-                    + "as in 0..7.");
+            throw EngineException.usage("--layers " + first + ".." + last
+                    + " holds no layer; write the first and the last, as in 0..7.");
         }
     }
 
@@ -26,8 +26,8 @@ public record LayerRange(int first, int last) {
     public static LayerRange parse(String text) {
         Matcher bounds = BOUNDS.matcher(text);
         if (!bounds.matches()) {
-            throw EngineException.usage(
-                    "--layers '" + text + "' is no range; write the numbers of the first and the last layer, as in 0..7.");
+            throw EngineException.usage("--layers '" + text
+                    + "' is no range; write the numbers of the first and the last layer, as in 0..7.");
         }
         return new LayerRange(Integer.parseInt(bounds.group(1)), Integer.parseInt(bounds.group(2)));
     }

@@ -166,7 +166,8 @@ public record ModelConfig(
      */
     public ModelConfig slice(LayerRange range) {
         if (range.last() >= layers) {
-            throw new EngineException("--layers " + range + " goes beyond the model, whose layers are 0.." + (layers - 1) + ".");
+            throw new EngineException(
+                    "--layers " + range + " goes beyond the model, whose layers are 0.." + (layers - 1) + ".");
         }
         return new ModelConfig(
                 architecture,

@@ -100,7 +100,8 @@ class DummyWeightsTest {
         }
         int count = 500 * columns;
         assertEquals(0, sum / count, 5 / Math.sqrt((double) count * columns));
-        assertEquals(1, squares / count * columns, dtype == DType.F8_E4M3 ? 0.1 : 0.01); // few blocks, scales of their own
+        // in FP8 there are few blocks, whose scales are their own
+        assertEquals(1, squares / count * columns, dtype == DType.F8_E4M3 ? 0.1 : 0.01);
         if (dtype == DType.F8_E4M3) {
             assertNotEquals(weight.scale(0, 95), weight.scale(0, 96));
             assertNotEquals(weight.scale(127, 0), weight.scale(128, 0));
@@ -122,7 +123,8 @@ class DummyWeightsTest {
             for (String gain : new String[] {"model.norm.weight", "model.layers.0.self_attn.indexer.k_norm.weight"}) {
                 assertArrayEquals(new float[] {1, 1, 1}, weights.vector(gain, 3).toArray());
             }
-            assertArrayEquals(new float[3], weights.vector("model.layers.0.self_attn.indexer.k_norm.bias", 3).toArray());
+            Weight bias = weights.vector("model.layers.0.self_attn.indexer.k_norm.bias", 3);
+            assertArrayEquals(new float[3], bias.toArray());
             Weight correction = weights.vector("model.layers.3.mlp.gate.e_score_correction_bias", 3);
             assertEquals(DType.F32, correction.dtype());
             assertArrayEquals(new float[3], correction.toArray());
