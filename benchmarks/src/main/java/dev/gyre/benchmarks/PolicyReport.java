@@ -65,10 +65,10 @@ public final class PolicyReport {
                 .append(String.format(Locale.ROOT, """
 
                 Made by `benchmarks/run-policies`. Index scores and top-k of one row, 64 index heads x 128, policies
-                with their default parameters. Times are medians of %d turns of %d ms, with the 10th and the 90th percentile
-                behind them: %d rounds, in each of which the policies take turns in one process. Where the percentiles
-                lie far apart, something else ran. "Faster" is the median of the ratios of neighbouring turns.
-                Selections up to 16K tokens are checked against the plain Java implementation. Operations are those of
+                with their default parameters. Times are medians of %d turns of %d ms, with the 10th and the 90th
+                percentile behind them: %d rounds, in each of which the policies take turns in one process. Where the
+                percentiles lie far apart, something else ran. "Faster" is the median of the ratios of neighbouring
+                turns. Selections up to 16K tokens are checked against the plain Java implementation. Operations are those of
                 the policy's cost formula, as a share of the exact indexer's. Recall is the share of the exact selection
                 that was found, on random keys of which 300 in a row have a direction in common: it says that the policy
                 works, not what it loses on the keys of a model.
