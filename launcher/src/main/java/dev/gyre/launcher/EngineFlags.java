@@ -99,8 +99,8 @@ public final class EngineFlags {
     @Option(
             names = "--devices",
             paramLabel = "ID,ID,...",
-            description = "several devices that share the layers of the model in this order, by the bytes of their weights; "
-                    + "ids as for --device, where N means 0:N")
+            description = "several devices that share the layers of the model in this order, by the bytes of their "
+                    + "weights; ids as for --device, where N means 0:N")
     private String devices;
 
     @Option(

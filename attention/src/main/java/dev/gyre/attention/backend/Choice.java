@@ -16,8 +16,8 @@ final class Choice {
 
     /**
      * Chooses by name; a phase that {@code asked} does not mention is {@code auto}. Where all are and devices are named,
-     * their provider serves all. A provider that {@linkplain AttentionProvider#runsDecoder runs decoders} serves LINEAR only
-     * with all other phases.
+     * their provider serves all. A provider that {@linkplain AttentionProvider#runsDecoder runs decoders} serves LINEAR
+     * only with all other phases.
      */
     static Map<Phase, AttentionProvider> of(Providers providers, Map<Phase, String> asked, List<String> devices) {
         Map<Phase, String> names = new HashMap<>(asked);
@@ -76,8 +76,8 @@ final class Choice {
             return;
         }
         if (devices.size() > 1 && !chosen.get(Phase.LINEAR).runsDecoder()) {
-            throw EngineException.usage("--devices shares out the layers of a model that runs on devices as a whole; leave "
-                    + "out what names other implementations, or give one --device.");
+            throw EngineException.usage("--devices shares out the layers of a model that runs on devices as a whole; "
+                    + "leave out what names other implementations, or give one --device.");
         }
         List<AttentionProvider> providers = chosen.values().stream().distinct().toList();
         List<Device> known = known(providers);
@@ -86,7 +86,8 @@ final class Choice {
             String id = known.stream().filter(one -> one.is(device)).map(Device::id).findFirst()
                     .orElseThrow(() -> absent(devices, providers));
             if (!taken.add(id)) {
-                throw EngineException.usage("--devices names the device " + id + " twice; it takes one part of the layers.");
+                throw EngineException.usage(
+                        "--devices names the device " + id + " twice; it takes one part of the layers.");
             }
         }
     }

@@ -101,10 +101,11 @@ public interface Ops extends Tensors, AutoCloseable {
     default void layers(long[] bytes) {}
 
     /**
-     * What follows, until the next layer or {@link #gather}, is the work of a layer. A model says so of each, in order; where
-     * operations are recorded, graphs may be cut and devices changed here.
+     * What follows, until the next layer or {@link #gather}, is the work of a layer. A model says so of each, in order;
+     * where operations are recorded, graphs may be cut and devices changed here.
      *
-     * @param stream {@code [rows, hidden]}: all that the layer takes from those before it, and leaves to those behind it
+     * @param stream {@code [rows, hidden]}: all that a layer takes from those before it, but for a selection that it
+     *     shares, and leaves to those behind it
      */
     default void layer(int layer, Tensor stream) {}
 

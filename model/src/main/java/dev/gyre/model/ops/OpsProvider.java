@@ -14,8 +14,8 @@ public interface OpsProvider {
      * Operations for one model.
      *
      * @param attention which layers run an indexer, and what is selected
-     * @param devices the devices that {@code --device} or {@code --devices} named, which share the layers in this order;
-     *     empty leaves the choice to the provider
+     * @param devices the devices that {@code --device} or {@code --devices} named, which share the layers in this
+     *     order; empty leaves the choice to the provider
      * @param rows the most rows that a step should have
      */
     Ops create(ModelConfig config, AttentionBackend attention, List<String> devices, int rows);

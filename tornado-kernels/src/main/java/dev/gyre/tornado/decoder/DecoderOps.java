@@ -27,7 +27,6 @@ import dev.gyre.tornado.kernels.Decode;
 import uk.ac.manchester.tornado.api.TornadoTargetDevice;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -35,12 +34,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * The operations of a decoder on a device, or on several that share its layers. The first step records them, with the
- * arrays that they touch, as one graph, or as few as there is room for them in; every step runs these. Their grids are those
- * of a full step: what rows there are the kernels read from the {@linkplain StepInputs inputs}, so a driver can replay a
- * graph for one row and for all. A step with more outputs than rows runs them again without rows for the layers.
+ * arrays that they touch, as one graph, or as few as there is room for them in; every step runs these. Their grids are
+ * those of a full step: what rows there are the kernels read from the {@linkplain StepInputs inputs}, so a driver can
+ * replay a graph for one row and for all. A step with more outputs than rows runs them again without rows for the layers.
  */
 public final class DecoderOps implements Ops {
     /** The most rows of a step. */
@@ -97,10 +97,7 @@ public final class DecoderOps implements Ops {
         selections = Selections.of(config, attention);
         capacity = Math.min(rows, MOST_ROWS);
         // enough to fill every multiprocessor several times; where there is more to do, blocks take turns
-        blocks = 16 * devices.stream()
-                .mapToInt(device -> device.getPhysicalDevice().getDeviceMaxComputeUnits())
-                .max()
-                .orElseThrow();
+        blocks = 16 * all().mapToInt(TornadoTargetDevice::getDeviceMaxComputeUnits).max().orElseThrow();
     }
 
     @Override
@@ -131,10 +128,13 @@ public final class DecoderOps implements Ops {
     /** That of all devices. */
     @Override
     public Memory memory() {
-        List<TornadoTargetDevice> all = devices.stream().map(TornadoDevice::getPhysicalDevice).toList();
         return new Memory(
-                all.stream().map(device -> device.getDeviceName().strip()).collect(Collectors.joining(" and ")),
-                all.stream().mapToLong(TornadoTargetDevice::getDeviceGlobalMemorySize).sum());
+                all().map(device -> device.getDeviceName().strip()).collect(Collectors.joining(" and ")),
+                all().mapToLong(TornadoTargetDevice::getDeviceGlobalMemorySize).sum());
+    }
+
+    private Stream<TornadoTargetDevice> all() {
+        return devices.stream().map(TornadoDevice::getPhysicalDevice);
     }
 
     @Override

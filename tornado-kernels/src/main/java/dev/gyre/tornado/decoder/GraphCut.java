@@ -13,9 +13,10 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Cuts the kernels of a step into consecutive graphs where TornadoVM has no room for them in one. The first graph that uses
- * an array sends it; until the last that does it is handed on from graph to graph, also by those that do not use it, since
- * TornadoVM 5.2 takes arrays from the graph alone that ran before ({@code TornadoTaskGraph.updatePersistedObjectState}).
+ * Cuts the kernels of a step into consecutive graphs where TornadoVM has no room for them in one. The first graph that
+ * uses an array sends it; until the last that does it is handed on from graph to graph, also by those that do not use
+ * it, since TornadoVM 5.2 takes arrays from the graph alone that ran before
+ * ({@code TornadoTaskGraph.updatePersistedObjectState}).
  */
 final class GraphCut {
     /**
@@ -91,18 +92,20 @@ final class GraphCut {
 
     private boolean fits(Range range, Limits limits) {
         List<Kernel> kernels = kernels(range);
-        return kernels.size() <= limits.kernels() && nodes(range) <= limits.nodes() && bytes(kernels) <= limits.bytes();
+        return kernels.size() <= limits.kernels()
+                && nodes(range) <= limits.nodes()
+                && bytes(kernels) <= limits.bytes();
     }
 
-    /** Bytes of a graph in {@code TornadoTaskGraph.addInner}: 15 for a kernel, 5 for an argument and the kernel context. */
+    /** Bytes of a graph in {@code TornadoTaskGraph.addInner}: 15 for a kernel, 5 for an argument and for the context. */
     private static int bytes(List<Kernel> kernels) {
         return kernels.stream().mapToInt(kernel -> 20 + 5 * kernel.call().arguments().size()).sum();
     }
 
     /**
-     * Nodes of a graph in {@code TornadoGraphBuilder}: the device and its list of allocations, every number and kernel, what
-     * a kernel writes, three for an array that is used and one for an array that is only handed on. A kernel context is an
-     * array.
+     * Nodes of a graph in {@code TornadoGraphBuilder}: the device and its list of allocations, every number and kernel,
+     * what a kernel writes, three for an array that is used and one for an array that is only handed on. A kernel context
+     * is an array.
      */
     private int nodes(Range range) {
         Set<Object> numbers = new HashSet<>();

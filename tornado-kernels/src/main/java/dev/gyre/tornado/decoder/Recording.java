@@ -17,8 +17,8 @@ import java.util.function.Supplier;
 
 /**
  * The operations of a decoder's first step as kernels that later steps run again: stages one after the other, each on a
- * device of its own, a stage one graph, or as few as there is {@linkplain GraphCut room} for it in. That steps ask for the
- * same operations is checked by name.
+ * device of its own, a stage one graph, or as few as there is {@linkplain GraphCut room} for it in. That steps ask for
+ * the same operations is checked by name.
  */
 final class Recording implements AutoCloseable {
     private final List<Stage> stages;

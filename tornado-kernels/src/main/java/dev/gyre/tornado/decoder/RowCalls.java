@@ -42,7 +42,8 @@ final class RowCalls {
         int op = recording.shape(join(
                 new int[] {place, out.columns(), out.offset(), out.stride()}, weight.numbers()));
         recording.call("embed", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kEmbed, inputs.counts(),
-                recording.shapes(), op, inputs.tokens(), weights().ints(weight), weights().floats(), table, out.data()));
+                recording.shapes(), op, inputs.tokens(), weights().ints(weight), weights().floats(), table,
+                out.data()));
     }
 
     /** The rows that are wanted, which all that follows is about. */

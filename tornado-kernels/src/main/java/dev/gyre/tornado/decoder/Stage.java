@@ -15,8 +15,8 @@ import java.util.Set;
 import java.util.function.Supplier;
 
 /**
- * The part of a recording that runs on one device. An array of the host that several stages use is an array of its own on
- * each device: what is in it there goes from one to the other only where it is {@linkplain #take handed over}.
+ * The part of a recording that runs on one device. An array of the host that several stages use is an array of its own
+ * on each device: what is in it there goes from one to the other only where it is {@linkplain #take handed over}.
  */
 final class Stage implements AutoCloseable {
     private final TornadoDevice device;

@@ -7,8 +7,8 @@ final class Stages {
     private Stages() {}
 
     /**
-     * The first layer of every stage, so that every stage has layers and the largest is as small as can be; of equal ones
-     * those whose first stages are small.
+     * The first layer of every stage, so that every stage has layers and the largest is as small as can be; of equal
+     * splits one whose first stages are small.
      *
      * @param bytes the weights of every layer, in order; at least as many as stages
      */
@@ -17,7 +17,7 @@ final class Stages {
         for (int i = 0; i < bytes.length; i++) {
             before[i + 1] = before[i] + bytes[i];
         }
-        // largest[s][n]: the largest of s stages that share the first n layers; begin[s][n]: where the last of them begins
+        // largest[s][n]: the largest of s stages that share the first n layers; begin[s][n]: where their last one begins
         long[][] largest = new long[stages + 1][bytes.length + 1];
         int[][] begin = new int[stages + 1][bytes.length + 1];
         Arrays.fill(largest[0], Long.MAX_VALUE);

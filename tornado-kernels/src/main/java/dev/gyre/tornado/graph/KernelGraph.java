@@ -53,7 +53,7 @@ public final class KernelGraph {
         return this;
     }
 
-    /** Arrays that another graph of the plan keeps on the device, taken from it where it is the one that ran last. */
+    /** Arrays that another graph of the plan keeps on the device; taken from it where it is the one that ran last. */
     public KernelGraph from(String graph, Object... arrays) {
         Collections.addAll(consumed.computeIfAbsent(graph, key -> new ArrayList<>()), arrays);
         return this;

@@ -87,8 +87,8 @@ class GraphCutTest {
     }
 
     /**
-     * The first section has 2 kernels that write 1 array each, 4 arrays and the kernel context: 2 + 2 + 2 + 3 * 5 nodes, and
-     * 2 (15 + 5 * 5) bytes; two sections have 2 + 4 + 4 + 3 * 6 nodes.
+     * The first section has 2 kernels that write 1 array each, 4 arrays and the kernel context: 2 + 2 + 2 + 3 * 5 nodes,
+     * and 2 (15 + 5 * 5) bytes; two sections have 2 + 4 + 4 + 3 * 6 nodes.
      */
     @Test
     void everyLimitCuts() {
@@ -100,7 +100,7 @@ class GraphCutTest {
         }
         assertEquals(4, cut(new Limits(256, 27, 8192)).graphs().size());
         assertEquals(4, cut(new Limits(256, 21, 80)).graphs().size());
-        for (Limits small : new Limits[] {new Limits(1, 1024, 8192), new Limits(256, 20, 8192), new Limits(256, 1024, 79)}) {
+        for (Limits small : List.of(new Limits(1, 1024, 8192), new Limits(256, 20, 8192), new Limits(256, 1024, 79))) {
             EngineException none = assertThrows(EngineException.class, () -> cut(small));
             assertTrue(none.getMessage().contains("takes 2 kernels, more than a graph"), none.getMessage());
         }

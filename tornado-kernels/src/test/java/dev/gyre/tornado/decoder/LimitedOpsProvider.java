@@ -10,7 +10,10 @@ import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import java.util.List;
 import java.util.function.Supplier;
 
-/** Stands before {@link dev.gyre.tornado.TornadoOpsProvider} in tests, with graphs that have as little room as a test wants. */
+/**
+ * Stands before {@link dev.gyre.tornado.TornadoOpsProvider} in tests, with graphs that have as little room as a test
+ * wants.
+ */
 public final class LimitedOpsProvider implements OpsProvider {
     private static GraphCut.Limits limits = GraphCut.Limits.TORNADO;
 
