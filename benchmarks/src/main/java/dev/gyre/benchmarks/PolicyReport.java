@@ -68,10 +68,10 @@ public final class PolicyReport {
                 with their default parameters. Times are medians of %d turns of %d ms, with the 10th and the 90th
                 percentile behind them: %d rounds, in each of which the policies take turns in one process. Where the
                 percentiles lie far apart, something else ran. "Faster" is the median of the ratios of neighbouring
-                turns. Selections up to 16K tokens are checked against the plain Java implementation. Operations are those of
-                the policy's cost formula, as a share of the exact indexer's. Recall is the share of the exact selection
-                that was found, on random keys of which 300 in a row have a direction in common: it says that the policy
-                works, not what it loses on the keys of a model.
+                turns. Selections up to 16K tokens are checked against the plain Java implementation. Operations are
+                those of the policy's cost formula, as a share of the exact indexer's. Recall is the share of the exact
+                selection that was found, on random keys of which 300 in a row have a direction in common: it says that
+                the policy works, not what it loses on the keys of a model.
 
                 HISA scores the means of all blocks of 128 tokens and then the tokens of 64 blocks, so that its work
                 hardly grows with the context; up to 8192 tokens these are all blocks, and it is the exact indexer. MISA

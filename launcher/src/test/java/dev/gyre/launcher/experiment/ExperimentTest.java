@@ -181,6 +181,7 @@ class ExperimentTest {
         String cellAlone = whole.replaceFirst("(?s)^(\\{\"cell\":\\{.*?\\}),.*", "$1}");
         assertTrue(cellAlone.matches("\\{\"cell\":\\{[^}]*}}"), cellAlone);
         for (String damaged : List.of("null", "[]", "{}", cellAlone,
+                whole.replaceFirst("\"nll\":[^,]*,", ""),
                 whole.replaceFirst("\"layers\":\\[.*?]", "\"layers\":null"),
                 whole.replaceFirst("\"tokens\":\\d+", "\"tokens\":null"))) {
             Files.writeString(cell, damaged);
