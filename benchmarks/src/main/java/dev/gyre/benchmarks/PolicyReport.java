@@ -40,6 +40,8 @@ public final class PolicyReport {
     /** Of each policy in a process; a turn takes {@link #TURN}. */
     private static final int WARMUP_TURNS = 4;
     private static final int TURNS = 5;
+    /** From how many times as fast on a policy pays: less may be noise. */
+    private static final double WORTH_IT = 1.2;
     private static final TimeValue TURN = TimeValue.milliseconds(250);
 
     private PolicyReport() {}
@@ -86,7 +88,31 @@ public final class PolicyReport {
                 row(text, dtype, context, times);
             }
         }
+        text.append('\n');
+        for (String policy : POLICIES.subList(1, POLICIES.size())) {
+            text.append(payoff(policy, contexts, times)).append('\n');
+        }
         return text.toString();
+    }
+
+    /** From which context on a policy pays, whatever the keys are; contexts ascend. */
+    private static String payoff(String policy, String[] contexts, Map<String, double[]> times) {
+        int from = contexts.length;
+        while (from > 0 && leastRatio(policy, contexts[from - 1], times) >= WORTH_IT) {
+            from--;
+        }
+        return from == contexts.length
+                ? policy + " does not pay at the longest context."
+                : String.format(Locale.ROOT, "%s pays from %s tokens on: there and at every longer context it is at "
+                        + "least %.1f times as fast.", policy, contexts[from], WORTH_IT);
+    }
+
+    private static double leastRatio(String policy, String context, Map<String, double[]> times) {
+        return Arrays.stream(DTYPES)
+                .mapToDouble(dtype -> quantile(
+                        ratios(times.get(key("indexer", dtype, context)), times.get(key(policy, dtype, context))), 0.5))
+                .min()
+                .orElseThrow();
     }
 
     private static void row(StringBuilder text, String dtype, String context, Map<String, double[]> times) {
