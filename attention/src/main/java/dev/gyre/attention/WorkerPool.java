@@ -85,7 +85,7 @@ public final class WorkerPool implements AutoCloseable {
         done.set(0);
         caller = Thread.currentThread();
         call++;
-        for (int worker = helpers.length; worker >= 0; worker--) {
+        for (int worker = 0; worker <= helpers.length; worker++) { // the caller's first: who is done helps with it
             int share = endOfShare(worker) - endOfShare(worker - 1);
             open.set(worker * APART, (long) call << 32 | share); // publishes the fields above
             if (share > 0 && asleep.get(worker) != 0) {
