@@ -40,7 +40,7 @@ import java.util.stream.Stream;
  * The operations of a decoder on a device, or on several that share its layers. The first step records them, with the
  * arrays that they touch, as one graph, or as few as there is room for them in; every step runs these. Their grids are
  * those of a full step: what rows there are the kernels read from the {@linkplain StepInputs inputs}, so a driver can
- * replay a graph for one row and for all. A step with more outputs than rows runs them again without rows for the layers.
+ * replay a graph for one row and for all.
  */
 public final class DecoderOps implements Ops {
     /** The most rows of a step. */
@@ -64,8 +64,6 @@ public final class DecoderOps implements Ops {
     private ExpertCalls experts;
     private SamplingCalls sampling;
     private Step step;
-    private boolean gathered;
-    private boolean ran;
     private boolean failed;
 
     /**
@@ -225,8 +223,6 @@ public final class DecoderOps implements Ops {
                     + "model again.");
         }
         this.step = step;
-        gathered = false;
-        ran = false;
         inputs.set(step);
         if (recording == null) {
             start();
@@ -261,12 +257,8 @@ public final class DecoderOps implements Ops {
             return;
         }
         if (layer > 0 && Arrays.binarySearch(firstLayers, layer) >= 0) {
-            // by an array of its own: a run of the last layers again must not begin with what they began with
-            DeviceTensor handed = DeviceTensor.allocate(capacity, of(stream).columns());
-            calls.copy(of(stream), handed);
             recording.nextStage();
-            recording.handOver(handed.data(), handed.columns());
-            calls.copy(handed, of(stream));
+            recording.handOver(of(stream).packed(), of(stream).columns());
         } else {
             recording.section();
         }
@@ -275,11 +267,6 @@ public final class DecoderOps implements Ops {
 
     @Override
     public void gather(Tensor x, int[] rows, int from, int count, Tensor out) {
-        if (gathered) {
-            recording.back("gather"); // more outputs of a step whose layers have been run
-            inputs.rows(0);
-        }
-        gathered = true;
         inputs.outputs(rows, from, count);
         if (!recording.replays("gather")) {
             recording.section();
@@ -303,10 +290,9 @@ public final class DecoderOps implements Ops {
         sampling.ask(target);
         run();
         sampling.fetch(target);
-        if (!ran && step.observer() != StepObserver.NONE) {
+        if (step.observer() != StepObserver.NONE) {
             attention.show(step);
         }
-        ran = true;
     }
 
     @Override

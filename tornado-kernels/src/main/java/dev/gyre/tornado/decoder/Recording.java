@@ -109,11 +109,6 @@ final class Recording implements AutoCloseable {
         next = 0;
     }
 
-    /** The next operation is the last of that name again. */
-    void back(String operation) {
-        next = operations.lastIndexOf(operation);
-    }
-
     /**
      * Adds a kernel, whose call is made when the recording is complete. Arrays that nothing else sends go to the device
      * once.

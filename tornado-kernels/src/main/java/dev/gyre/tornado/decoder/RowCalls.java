@@ -54,12 +54,6 @@ final class RowCalls {
                 recording.shapes(), op, inputs.wanted(), x.data(), out.data()));
     }
 
-    void copy(DeviceTensor x, DeviceTensor out) {
-        int op = recording.shape(place, x.columns(), x.offset(), x.stride(), out.offset(), out.stride());
-        recording.call("copy", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kCopy, inputs.counts(),
-                recording.shapes(), op, x.data(), out.data()));
-    }
-
     /** RMSNorm, or with a bias LayerNorm. */
     void norm(DeviceTensor x, Weight gain, Weight bias, float eps, DeviceTensor out) {
         int op = recording.shape(place, x.columns(), x.offset(), x.stride(), out.offset(), out.stride(),

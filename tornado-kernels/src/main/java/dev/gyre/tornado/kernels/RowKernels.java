@@ -6,7 +6,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * What a decoder does to single rows: Ops.embed, gather, copies, rmsNorm, layerNorm, add, scale, rope and swiGlu on any device.
+ * What a decoder does to single rows: Ops.embed, gather, rmsNorm, layerNorm, add, scale, rope and swiGlu on any device.
  *
  * <p>What an operation is lies in {@code shape} from {@code op} on, with that of all others: TornadoVM 5.2 has room for 1024
  * nodes in a graph, three of them for an array. A matrix is an array, where it begins in it, and how far its rows are apart. How many rows there are is in {@code
@@ -61,21 +61,6 @@ public final class RowKernels {
             int from = wanted.get(i / columns);
             out.set(shape.get(op + 4) + i / columns * shape.get(op + 5) + i % columns,
                     x.get(shape.get(op + 2) + from * shape.get(op + 3) + i % columns));
-        }
-    }
-
-    /**
-     * {@code out = x}.
-     *
-     * @param shape place of the rows' number, columns, begin and stride of x, of out
-     */
-    public static void kCopy(KernelContext context, IntArray step, IntArray shape, int op, FloatArray x, FloatArray out) {
-        int columns = shape.get(op + 1);
-        int count = step.get(shape.get(op + 0)) * columns;
-        for (int i = context.globalIdx; i < count; i += context.globalGroupSizeX) {
-            int column = i % columns;
-            out.set(shape.get(op + 4) + i / columns * shape.get(op + 5) + column,
-                    x.get(shape.get(op + 2) + i / columns * shape.get(op + 3) + column));
         }
     }
 
