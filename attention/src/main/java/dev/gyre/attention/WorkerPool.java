@@ -2,7 +2,7 @@ package dev.gyre.attention;
 
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -11,16 +11,26 @@ import java.util.concurrent.locks.LockSupport;
  * <p>Tasks are numbered by what they compute (an output row block, a query row), never by how many threads there are,
  * and each writes its own output: results are therefore the same for any number of threads. The caller works too, and
  * a call allocates nothing, which the JDK's executors cannot offer; that is why this class exists.
+ *
+ * <p>Every thread begins with its own share of the tasks, the same part of the numbers in every call, and then takes
+ * what others have left. So a thread finds the rows that it worked on before in its own caches, and threads seldom
+ * write to the same memory: on a machine whose processors are far apart each such write takes as long as a small task.
  */
 public final class WorkerPool implements AutoCloseable {
     /** How often a thread looks again before it sleeps: a decode step starts a new call every few microseconds. */
     private static final int SPINS = 2_000;
 
+    /** Longs between the entries of {@link #open}: two cache lines, so that threads do not disturb each other. */
+    private static final int APART = 16;
+
     private final Thread[] helpers;
     /** Whether a thread sleeps, or is about to: by worker; 0 is the caller. */
     private final AtomicIntegerArray asleep;
-    /** The number of the call in the upper half, and how many of its tasks nobody has taken yet in the lower. */
-    private final AtomicLong open = new AtomicLong();
+    /**
+     * By worker, {@link #APART}: the number of the call in the upper half, and how many tasks of the worker's share
+     * nobody has taken yet in the lower.
+     */
+    private final AtomicLongArray open;
     private final AtomicInteger done = new AtomicInteger();
     private volatile boolean closed;
     private volatile Thread caller;
@@ -45,6 +55,7 @@ public final class WorkerPool implements AutoCloseable {
             throw new IllegalArgumentException("threads must be at least 1, not " + threads);
         }
         asleep = new AtomicIntegerArray(threads);
+        open = new AtomicLongArray(threads * APART);
         helpers = new Thread[threads - 1];
         for (int i = 0; i < helpers.length; i++) {
             int worker = i + 1;
@@ -73,9 +84,11 @@ public final class WorkerPool implements AutoCloseable {
         failure = null;
         done.set(0);
         caller = Thread.currentThread();
-        open.set((long) ++call << 32 | tasks); // publishes the fields above
-        for (int worker = 1; worker <= helpers.length; worker++) {
-            if (asleep.get(worker) != 0) {
+        call++;
+        for (int worker = 0; worker <= helpers.length; worker++) { // the caller's first: who is done helps with it
+            int share = endOfShare(worker) - endOfShare(worker - 1);
+            open.set(worker * APART, (long) call << 32 | share); // publishes the fields above
+            if (share > 0 && asleep.get(worker) != 0) {
                 LockSupport.unpark(helpers[worker - 1]);
             }
         }
@@ -114,17 +127,23 @@ public final class WorkerPool implements AutoCloseable {
         }
     }
 
+    /** The first task behind a worker's share. */
+    private int endOfShare(int worker) {
+        return (int) ((worker + 1L) * tasks / threads());
+    }
+
     private void help(int worker) {
+        int own = worker * APART;
         while (!closed) {
-            if ((int) open.get() != 0) {
+            if ((int) open.get(own) != 0) {
                 work(worker);
             }
-            for (int spin = 0; (int) open.get() == 0 && !closed; spin++) {
+            for (int spin = 0; (int) open.get(own) == 0 && !closed; spin++) {
                 if (spin < SPINS) {
                     Thread.onSpinWait();
                 } else {
                     asleep.set(worker, 1);
-                    if ((int) open.get() == 0 && !closed) {
+                    if ((int) open.get(own) == 0 && !closed) {
                         LockSupport.park(this);
                     }
                     asleep.set(worker, 0);
@@ -133,22 +152,25 @@ public final class WorkerPool implements AutoCloseable {
         }
     }
 
-    /** Takes tasks as long as there are any. */
+    /** Takes tasks as long as there are any, of the own share first. */
     private void work(int worker) {
         int ended = 0;
-        long seen = open.get();
-        while ((int) seen != 0) {
-            if (open.compareAndSet(seen, seen - 1)) {
-                // the call cannot end before this task has: its fields are safe to read
-                try {
-                    task.run(tasks - (int) seen, worker);
-                } catch (Throwable thrown) { // also what a task threw past the compiler: the caller waits for it
-                    failure = thrown;
-                    ended += giveUp();
+        for (int i = 0; i < threads(); i++) {
+            int owner = (worker + i) % threads();
+            long seen = open.get(owner * APART);
+            while ((int) seen != 0) {
+                if (open.compareAndSet(owner * APART, seen, seen - 1)) {
+                    // the call cannot end before this task has: its fields are safe to read
+                    try {
+                        task.run(endOfShare(owner) - (int) seen, worker);
+                    } catch (Throwable thrown) { // also what a task threw past the compiler: the caller waits for it
+                        failure = thrown;
+                        ended += giveUp();
+                    }
+                    ended++;
                 }
-                ended++;
+                seen = open.get(owner * APART);
             }
-            seen = open.get();
         }
         if (ended > 0) { // until here the call could not end, so all of these are its tasks
             finish(ended);
@@ -157,7 +179,11 @@ public final class WorkerPool implements AutoCloseable {
 
     /** Takes what is left, so that the others stop at their next task; how many that were. */
     private int giveUp() {
-        return (int) open.getAndUpdate(left -> left >> 32 << 32);
+        int left = 0;
+        for (int owner = 0; owner < threads(); owner++) {
+            left += (int) open.getAndUpdate(owner * APART, share -> share >> 32 << 32);
+        }
+        return left;
     }
 
     private void finish(int ended) {

@@ -6,12 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 
+@Timeout(60)
 class WorkerPoolTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 3, 7})
@@ -45,6 +48,24 @@ class WorkerPoolTest {
                 }));
                 assertEquals("seventeen", thrown.getMessage());
                 pool.run(5, (index, worker) -> {});
+            }
+        }
+    }
+
+    /** The first task, of the caller's share, waits for all others: also for those of its own share. */
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3})
+    void theOthersTakeWhatAThreadThatIsHeldUpHasLeft(int threads) {
+        try (WorkerPool pool = new WorkerPool(threads)) {
+            for (int call = 0; call < 200; call++) {
+                AtomicInteger ended = new AtomicInteger();
+                pool.run(20, (index, worker) -> {
+                    while (index == 0 && ended.get() < 19) {
+                        Thread.onSpinWait();
+                    }
+                    ended.incrementAndGet();
+                });
+                assertEquals(20, ended.get());
             }
         }
     }

@@ -53,7 +53,8 @@ final class HotLatentSweep {
                 %s FILE`. tiny-v32, index_topk 256, f32 latents (2,304 bytes a token and layer, 4 layers), the last %d
                 tokens of each context decoded one by one; every token's logits were those of one cache of all
                 latents, to the bit. In each field: the share of the selected latents that was hot, and KB fetched from
-                the store for a token, of %d KB that attention reads.
+                the store for a token, of %d KB that attention reads. The token itself was just computed: the first time
+                that it is selected it counts as hot.
                 """, name, TOKENS, 4 * 256 * 2304 / 1000));
         for (String policy : POLICIES) {
             report.append("\n## ").append(policy).append("\n\n| hot tokens |");

@@ -19,6 +19,7 @@ import dev.gyre.attention.policy.PolicyContext;
 import dev.gyre.attention.policy.SelectionPolicies;
 import dev.gyre.attention.policy.SelectionPolicy;
 import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.Level;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
@@ -30,7 +31,11 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.SplittableRandom;
 
-/** What it takes to select 2048 tokens in a decode step, index scores and top-k: 64 index heads x 128. */
+/**
+ * What it takes to select 2048 tokens in a decode step, index scores and top-k: 64 index heads x 128. Several policies
+ * take turns in one process, each JMH iteration another one's, so that what else happens on the machine meets all of
+ * them alike; {@link PolicyReport} takes the iterations apart.
+ */
 @State(Scope.Benchmark)
 public class PolicySelection {
     static final int HEADS = 64;
@@ -41,9 +46,9 @@ public class PolicySelection {
     /** Longer contexts are not compared with the reference, which takes seconds for a step. */
     private static final int COMPARED = 16_384;
 
-    /** Who selects. */
-    @Param({"indexer", "hisa", "misa"})
-    public String policy;
+    /** Who selects: policies between + signs, in turns. */
+    @Param("indexer+hisa+misa")
+    public String policies;
 
     /** How keys are cached. */
     @Param({"f32", "bf16"})
@@ -57,12 +62,31 @@ public class PolicySelection {
     private WorkerPool pool;
     private KvCache cache;
     private LayerStep step;
+    private SelectionPolicy[] turns;
     private SelectionPolicy selecting;
+    private int turn;
     private float[] lastKey;
 
-    /** Fills the cache, and checks the selection where the reference is not too slow for it. */
+    /** Fills the cache, and checks the selections where the reference is not too slow for it. */
     @Setup
     public void setUp() {
+        fill();
+        String[] names = policies.split("\\+");
+        turns = new SelectionPolicy[names.length];
+        for (int i = 0; i < turns.length; i++) {
+            turns[i] = policy(names[i], Providers.VECTOR);
+            selecting = turns[i];
+            select();
+            if (context <= COMPARED) {
+                double same = recall(policy(names[i], Providers.REFERENCE));
+                if (same < 0.999) { // scores that are equal but for rounding
+                    throw new IllegalStateException(names[i] + " has " + same + " of the reference's selection");
+                }
+            }
+        }
+    }
+
+    private void fill() {
         pool = new WorkerPool(Inputs.threads());
         cache = new KvCache(1, new CacheShape(1, 1, DIM), CacheDtype.of(dtype), context);
         PageTable table = new PageTable();
@@ -74,14 +98,12 @@ public class PolicySelection {
                 new IndexQueries(Inputs.normal(HEADS * DIM, 2), Inputs.normal(HEADS, 3), HEADS, DIM);
         step = new LayerStep(0, rows, null, null, index, cache.indexKeys(0));
         selection.resize(1, TOPK);
-        selecting = policy(policy, Providers.VECTOR);
-        select();
-        if (context <= COMPARED) {
-            double same = recall(policy(policy, Providers.REFERENCE));
-            if (same < 0.999) { // scores that are equal but for rounding
-                throw new IllegalStateException(policy + " has " + same + " of the reference's selection");
-            }
-        }
+    }
+
+    /** The next policy's turn. */
+    @Setup(Level.Iteration)
+    public void next() {
+        selecting = turns[turn++ % turns.length];
     }
 
     private void fillWithTopics(PageTable table) {
@@ -131,15 +153,19 @@ public class PolicySelection {
         return (double) common / TOPK;
     }
 
-    /** How much of the exact selection a policy finds. */
-    static double recall(String policy, String dtype, int context) {
+    /** How much of the exact selection each policy finds. */
+    static double[] recalls(String policies, String dtype, int context) {
         PolicySelection measured = new PolicySelection();
-        measured.policy = policy;
+        measured.policies = policies;
         measured.dtype = dtype;
         measured.context = context;
         measured.setUp();
         try {
-            return measured.recall(measured.policy(SelectionPolicies.INDEXER, Providers.VECTOR));
+            SelectionPolicy exact = measured.policy(SelectionPolicies.INDEXER, Providers.VECTOR);
+            return Arrays.stream(measured.turns).mapToDouble(policy -> {
+                policy.select(measured.step, measured.selection);
+                return measured.recall(exact);
+            }).toArray();
         } finally {
             measured.tearDown();
         }

@@ -8,6 +8,7 @@ import picocli.CommandLine.Spec;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.util.Properties;
 
 /** {@code engine}: only its subcommands do something. */
@@ -51,17 +52,19 @@ final class EngineCommand implements Runnable {
     /** The version that Maven built. */
     static final class Version implements picocli.CommandLine.IVersionProvider {
         @Override
-        public String[] getVersion() throws IOException {
+        public String[] getVersion() {
             return new String[] {
                 "gyre " + number() + " on " + System.getProperty("java.vm.name") + " " + Runtime.version()
             };
         }
 
         /** The number alone. */
-        static String number() throws IOException {
+        static String number() {
             Properties properties = new Properties();
             try (InputStream in = EngineCommand.class.getResourceAsStream("/gyre.properties")) {
                 properties.load(in);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e); // the program is damaged
             }
             return properties.getProperty("version");
         }

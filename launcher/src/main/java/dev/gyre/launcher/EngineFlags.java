@@ -25,8 +25,8 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 
-/** The options of every command that runs a model. */
-final class EngineFlags {
+/** The options of every command that runs a model; also of the Spark job in {@code benchmarks}. */
+public final class EngineFlags {
     private static final ModelOptions DEFAULTS = ModelOptions.defaults();
 
     @Spec(Spec.Target.MIXEE)
@@ -130,8 +130,11 @@ final class EngineFlags {
             description = "exact: f32 caches; fast: bf16 caches (default: exact)")
     private String precision;
 
-    @Option(names = "--threads", paramLabel = "N", description = "threads that compute (default: physical cores)")
-    private int threads = DEFAULTS.threads();
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "threads that compute (default: physical cores; 1 in a task of Spark)")
+    private Integer threads;
 
     @Option(
             names = "--context-length",
@@ -168,6 +171,11 @@ final class EngineFlags {
 
     /** These options, checked. */
     ModelOptions options() {
+        return options(DEFAULTS.threads());
+    }
+
+    /** @param defaultThreads where {@code --threads} does not say */
+    public ModelOptions options(int defaultThreads) {
         Map<Phase, String> implementations = new EnumMap<>(Phase.class);
         implementations.put(Phase.PREFILL, prefill);
         implementations.put(Phase.DECODE, decode);
@@ -183,7 +191,7 @@ final class EngineFlags {
                 selectionPolicy,
                 configOverride,
                 Precision.of(precision),
-                threads,
+                threads == null ? defaultThreads : threads,
                 contextLength,
                 prefillChunk,
                 scoreBuffer,

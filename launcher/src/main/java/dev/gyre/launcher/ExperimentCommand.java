@@ -18,10 +18,11 @@ final class ExperimentCommand implements Runnable {
 
     @Override
     public void run() {
-        Experiment experiment = sweep.open(flags.options());
-        try (Progress progress = sweep.progress(experiment)) {
-            experiment.run(progress::reach);
+        try (Experiment experiment = sweep.open(flags.options())) {
+            try (Progress progress = sweep.progress(experiment)) {
+                experiment.run(progress::reach);
+            }
+            sweep.finish(experiment);
         }
-        sweep.finish(experiment);
     }
 }

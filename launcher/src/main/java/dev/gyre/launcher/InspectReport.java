@@ -154,11 +154,16 @@ final class InspectReport {
         out.println("  index scores, # selected and . not, " + histogram.zeros() + " exactly 0:");
         for (int i = 0; i < lines.size(); i++) {
             long[] line = lines.get(i);
-            int hashes = Math.ceilDiv((int) (line[0] * BAR), (int) most);
-            int all = Math.max(hashes, (int) Math.ceilDiv((line[0] + line[1]) * BAR, most));
+            int hashes = bar(line[0], most);
+            int all = bar(line[0] + line[1], most);
             out.printf(Locale.ROOT, "  %10.4g %s%s %d%n", histogram.edges()[first + i * step],
                     "#".repeat(hashes), ".".repeat(all - hashes), line[0] + line[1]);
         }
+    }
+
+    /** Characters for a count that is not 0: at least one. */
+    static int bar(long count, long most) {
+        return (int) Math.ceilDiv(count * BAR, most);
     }
 
     private void printOverlap(PrintWriter out) {

@@ -34,7 +34,7 @@ public final class Main {
     }
 
     /** Runs one of the engine's commands, as {@link #run(Object, String[], Map, PrintWriter, PrintWriter)}. */
-    static int run(String[] args, Map<String, String> environment, PrintWriter out, PrintWriter err) {
+    public static int run(String[] args, Map<String, String> environment, PrintWriter out, PrintWriter err) {
         return run(new EngineCommand(), args, environment, out, err);
     }
 

@@ -86,6 +86,7 @@ final class ServeCommand implements Callable<Integer> {
     private static void stop(Engine engine, ApiServer server, Duration most, PrintWriter err) {
         boolean done = false;
         try {
+            engine.drain(Duration.ZERO); // refuses what comes from here on: whoever reads the next line may count on it
             err.println("engine: stopping; waiting for " + engine.stats().running() + " running and "
                     + engine.stats().queued() + " waiting requests.");
             long end = System.nanoTime() + most.toNanos();

@@ -71,13 +71,13 @@ public final class SweepFlags {
     @Spec(Spec.Target.MIXEE)
     private CommandSpec mixee;
 
-    /** Begins the experiment, or goes on with it. */
+    /** Begins the experiment, or goes on with it; to be closed. */
     public Experiment open(ModelOptions options) {
         Sweep sweep = sweep();
         List<String> contents = sweep.texts().stream()
                 .map(text -> TextFiles.read(Path.of(text), "--text-file"))
                 .toList();
-        return Experiment.open(sweep, contents, options, out);
+        return Experiment.open(EngineCommand.Version.number(), sweep, contents, options, out);
     }
 
     /** A line on the terminal for the experiment, to be closed. */

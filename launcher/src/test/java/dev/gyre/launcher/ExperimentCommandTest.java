@@ -95,7 +95,7 @@ class ExperimentCommandTest {
         Outcome outcome = Outcome.of("experiment", "--out", out, "--policies", "dense", "--topk", "8", "--contexts",
                 "100", "--text-file", text);
         assertEquals(1, outcome.code());
-        assertTrue(outcome.err().contains("holds another experiment: policies was [\"dense\","), outcome.err());
+        assertTrue(outcome.err().contains("holds another experiment: sweep policies was [\"dense\","), outcome.err());
         assertEquals("", outcome.out());
     }
 }

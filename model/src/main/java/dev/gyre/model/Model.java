@@ -246,6 +246,11 @@ public final class Model implements AutoCloseable {
         return files.where();
     }
 
+    /** SHA-256 of config.json and of the weights' files, by name: what tells this model from others. */
+    public Map<String, String> digests() {
+        return files.digests();
+    }
+
     /** The attention backend in use. */
     public String attentionBackend() {
         return attentionBackend;

@@ -30,7 +30,8 @@ class SharedIndexTest {
     private static final String FREQ =
             "{\"index_topk_pattern\":null, \"index_topk_freq\":3, \"index_skip_topk_offset\":1}";
     private static final String TYPES = """
-            {"indexer_types":["full","shared","shared","full","shared"], "index_topk_pattern":"FFFFF"}""";
+            {"indexer_types":["full","shared","shared","full","shared"], "index_topk_pattern":"FSSFSF",
+             "index_topk_freq":3, "index_skip_topk_offset":1}""";
 
     @TempDir
     private Path folder;

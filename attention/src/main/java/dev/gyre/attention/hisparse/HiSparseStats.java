@@ -4,7 +4,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * What hot buffers did, over all layers and sequences.
+ * What hot buffers did, over all layers and sequences. A token of the step under way was just computed: the first time
+ * that it is asked for it counts as hot and as no bytes.
  *
  * @param selected latents that attention asked for: the tokens that each row selected, in each layer
  * @param hits those that were hot

@@ -130,10 +130,12 @@ final class HotLatentAttention implements LatentAttention {
         hits += count;
         for (int i = 0; i < count; i++) {
             if (hotSlots[at + i] == Selection.NONE) {
-                hits--;
-                bytesFetched += layer.rows().rowBytes();
-                evictions += sequence.isFull() ? 1 : 0;
                 int position = positions[row * k + i];
+                if (!sequence.isNew(position)) {
+                    hits--;
+                    bytesFetched += layer.rows().rowBytes();
+                }
+                evictions += sequence.isFull() ? 1 : 0;
                 hotSlots[at + i] = sequence.take(position);
                 layer.wants(rows.slot(row, position), hotSlots[at + i]);
             }

@@ -13,9 +13,12 @@ import java.util.Arrays;
  * <p>Rows that are attended together form a group. What a row of the group uses cannot go before the group was served.
  */
 final class HotSequence {
+    /** In place of a place: the position was not hot since its sequence began. */
+    private static final int NEVER = -2;
+
     private final int capacity;
     private final int base;
-    /** By position: its place, or NONE. */
+    /** By position: its place, NONE where it had one, or NEVER. */
     private int[] placeOf = new int[0];
     /** By place: its position, neighbours in the list (the end of the list is at {@code capacity}), last group. */
     private final int[] positionOf;
@@ -26,6 +29,8 @@ final class HotSequence {
     private int used;
     /** No position from here on is hot. */
     private int end;
+    /** Positions from here on are of the step under way. */
+    private int fresh;
     private long group;
     private int inGroup;
 
@@ -58,7 +63,7 @@ final class HotSequence {
 
     /** Nothing is hot any more. */
     void forget() {
-        Arrays.fill(placeOf, Selection.NONE);
+        Arrays.fill(placeOf, NEVER);
         used = 0;
         end = 0;
         older[capacity] = capacity;
@@ -75,10 +80,11 @@ final class HotSequence {
         if (end > from) {
             forget();
         }
+        fresh = from;
         int known = placeOf.length;
         if (to > known) {
             placeOf = Arrays.copyOf(placeOf, Math.max(to, known + known / 2));
-            Arrays.fill(placeOf, known, placeOf.length, Selection.NONE);
+            Arrays.fill(placeOf, known, placeOf.length, NEVER);
         }
     }
 
@@ -91,7 +97,7 @@ final class HotSequence {
         int more = 0;
         for (int i = from; i < from + count; i++) {
             int place = placeOf[positions[i]];
-            more += place == Selection.NONE || groupOf[place] != group ? 1 : 0;
+            more += place < 0 || groupOf[place] != group ? 1 : 0;
         }
         return inGroup + more <= capacity;
     }
@@ -99,12 +105,20 @@ final class HotSequence {
     /** The hot row of a position, which is now the one used last; NONE where it is not hot. */
     int use(int position) {
         int place = placeOf[position];
-        if (place == Selection.NONE) {
+        if (place < 0) {
             return Selection.NONE;
         }
         unlink(place);
         link(place);
         return base + place;
+    }
+
+    /**
+     * Whether a position that is not hot was computed in this step and not evicted since: whoever writes its latent
+     * into the store has it at hand and need not fetch it.
+     */
+    boolean isNew(int position) {
+        return position >= fresh && placeOf[position] == NEVER;
     }
 
     /** Whether the next {@link #take} evicts another token. */

@@ -21,8 +21,9 @@ import java.util.Arrays;
  * selected[t] = the k candidates with the highest score
  * </pre>
  *
- * Cost of a row that sees L tokens in M = ceil(L / block) blocks: {@code 2 H D (M + C)} operations, M means and C
- * index keys read, where {@code C = min(L, blocks * block)}; where all blocks are kept, no means.
+ * Cost of a row that sees L tokens, M = ceil(L / block) - 1 whole blocks and what is left: {@code 2 H D (M + C)}
+ * operations, M means and C = L - (M + 1 - blocks) block index keys read; where all blocks are kept, no means and L
+ * keys.
  *
  * <p>A block is a multiple of a page, so the candidates of a row are a page table of their own, and the same scoring
  * and selection runs over it as over a whole sequence. The last block, which may be incomplete, is a candidate anyway
@@ -166,9 +167,10 @@ final class HisaPolicy extends IndexedPolicy {
 
     @Override
     public SelectionCost cost(int context) {
-        int count = Math.ceilDiv(context, block);
-        double means = count <= blocks ? 0 : count;
-        double tokens = Math.min(context, (double) blocks * block);
+        int before = Math.ceilDiv(context, block) - 1;
+        int left = Math.max(0, before + 1 - blocks);
+        double means = left == 0 ? 0 : before;
+        double tokens = context - (double) left * block;
         double operations = shape.scoreOperations(shape.indexHeads()) * (means + tokens);
         double bytes = means * shape.indexDim() * Float.BYTES + tokens * shape.indexBytes();
         return shape.choosing(operations, bytes, context).choosing(share());

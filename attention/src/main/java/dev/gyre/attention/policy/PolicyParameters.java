@@ -62,7 +62,7 @@ final class PolicyParameters {
     int count(String key, int least) {
         int value = Integer.parseInt(values.get(key));
         if (value < least) {
-            throw wrong(spec(), "needs a " + key + " of at least " + least);
+            throw wrong(spec(), "needs " + key + " to be at least " + least);
         }
         return value;
     }
@@ -71,7 +71,7 @@ final class PolicyParameters {
     int wholePages(String key) {
         int tokens = count(key, PageTable.PAGE);
         if (tokens % PageTable.PAGE != 0) {
-            throw wrong(spec(), "needs a " + key + " that is a multiple of the " + PageTable.PAGE + " of a page");
+            throw wrong(spec(), "needs " + key + " to be a multiple of the " + PageTable.PAGE + " of a page");
         }
         return tokens;
     }

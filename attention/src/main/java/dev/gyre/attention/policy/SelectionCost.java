@@ -1,8 +1,9 @@
 package dev.gyre.attention.policy;
 
 /**
- * What one query row costs in one layer. Operations are the multiplications and additions of dot products and weighted
- * sums; bytes are those read from caches. Selecting the k best of scores and the softmax are not counted.
+ * What one query row costs in one layer. Operations are the multiplications and additions of dot products of queries
+ * with keys and of weighted sums of latents; bytes are those read from caches. Not counted are the sum of scores over
+ * index heads (one part in {@code indexDim} of its dot products), the selection of the k best, and the softmax.
  *
  * @param selectOperations of choosing tokens
  * @param selectBytes of choosing tokens

@@ -1,6 +1,7 @@
 package dev.gyre.attention.vector;
 
 import dev.gyre.attention.MlaQueries;
+import dev.gyre.attention.simd.DotTile;
 import dev.gyre.attention.simd.Lanes;
 
 import jdk.incubator.vector.FloatVector;
@@ -15,9 +16,7 @@ import jdk.incubator.vector.FloatVector;
 final class BlockScores {
     /** Heads of a tile. */
     static final int TILE = 2 * Lanes.COUNT;
-    /** Heads that are scored together where they fill no tile. */
-    private static final int HEADS = 4;
-    /** Tokens that are scored together. */
+    /** Tokens that are scored together with a tile. */
     private static final int TOKENS = 4;
 
     private MlaQueries queries;
@@ -26,8 +25,7 @@ final class BlockScores {
     private int heads;
     /** {@code [tiles, width, TILE]} */
     private float[] transposed = new float[0];
-    /** Sums by lanes, on their way to one number: kept as vectors until then, they would become objects. */
-    private final float[] lanes = new float[2 * HEADS * Lanes.COUNT];
+    private final DotTile dots = new DotTile();
 
     void begin(MlaQueries queries, int row, int firstHead, int heads) {
         this.queries = queries;
@@ -69,18 +67,29 @@ final class BlockScores {
                 tileWithOneToken(block, head, token, scores, token * stride + head);
             }
         }
-        for (; head + HEADS <= heads; head += HEADS) {
-            int token = 0;
-            for (; token + 2 <= block.count(); token += 2) {
-                fourHeadsWithTwoTokens(block, head, token, scores, token * stride + head, stride);
-            }
-            for (int h = head; h < head + HEADS && token < block.count(); h++) {
-                scores[token * stride + h] = dot(block, token, h);
+        for (; head < heads; head += DotTile.X_ROWS) {
+            for (int token = 0; token < block.count(); token += DotTile.Y_ROWS) {
+                dots(block, head, token, scores, stride);
             }
         }
-        for (; head < heads; head++) {
-            for (int token = 0; token < block.count(); token++) {
-                scores[token * stride + head] = dot(block, token, head);
+    }
+
+    /** Scores of up to four heads with up to three tokens. */
+    private void dots(TokenBlock block, int head, int token, float[] scores, int stride) {
+        int width = queries.width();
+        int headsHere = Math.min(DotTile.X_ROWS, heads - head);
+        int tokensHere = Math.min(DotTile.Y_ROWS, block.count() - token);
+        int q0 = queryAt(head);
+        int q1 = q0 + Math.min(1, headsHere - 1) * width;
+        int q2 = q0 + Math.min(2, headsHere - 1) * width;
+        int q3 = q0 + Math.min(3, headsHere - 1) * width;
+        int c0 = token * width;
+        int c1 = c0 + Math.min(1, tokensHere - 1) * width;
+        int c2 = c0 + Math.min(2, tokensHere - 1) * width;
+        dots.multiply(queries.queries(), q0, q1, q2, q3, block.values(), c0, c1, c2, width);
+        for (int i = 0; i < tokensHere; i++) {
+            for (int h = 0; h < headsHere; h++) {
+                scores[(token + i) * stride + head + h] = dots.product(h, i);
             }
         }
     }
@@ -140,78 +149,5 @@ final class BlockScores {
         }
         a0.intoArray(scores, to);
         a1.intoArray(scores, to + Lanes.COUNT);
-    }
-
-    private void fourHeadsWithTwoTokens(TokenBlock block, int head, int token, float[] scores, int to, int stride) {
-        float[] values = block.values();
-        float[] q = queries.queries();
-        int width = queries.width();
-        int end = Lanes.FLOATS.loopBound(width);
-        int q0 = queryAt(head);
-        int q1 = q0 + width;
-        int q2 = q1 + width;
-        int q3 = q2 + width;
-        int c0 = token * width;
-        int c1 = c0 + width;
-        FloatVector a00 = FloatVector.zero(Lanes.FLOATS);
-        FloatVector a01 = a00;
-        FloatVector a10 = a00;
-        FloatVector a11 = a00;
-        FloatVector a20 = a00;
-        FloatVector a21 = a00;
-        FloatVector a30 = a00;
-        FloatVector a31 = a00;
-        for (int i = 0; i < end; i += Lanes.COUNT) {
-            FloatVector x0 = FloatVector.fromArray(Lanes.FLOATS, values, c0 + i);
-            FloatVector x1 = FloatVector.fromArray(Lanes.FLOATS, values, c1 + i);
-            FloatVector y0 = FloatVector.fromArray(Lanes.FLOATS, q, q0 + i);
-            a00 = y0.fma(x0, a00);
-            a01 = y0.fma(x1, a01);
-            FloatVector y1 = FloatVector.fromArray(Lanes.FLOATS, q, q1 + i);
-            a10 = y1.fma(x0, a10);
-            a11 = y1.fma(x1, a11);
-            FloatVector y2 = FloatVector.fromArray(Lanes.FLOATS, q, q2 + i);
-            a20 = y2.fma(x0, a20);
-            a21 = y2.fma(x1, a21);
-            FloatVector y3 = FloatVector.fromArray(Lanes.FLOATS, q, q3 + i);
-            a30 = y3.fma(x0, a30);
-            a31 = y3.fma(x1, a31);
-        }
-        a00.intoArray(lanes, 0);
-        a01.intoArray(lanes, Lanes.COUNT);
-        a10.intoArray(lanes, 2 * Lanes.COUNT);
-        a11.intoArray(lanes, 3 * Lanes.COUNT);
-        a20.intoArray(lanes, 4 * Lanes.COUNT);
-        a21.intoArray(lanes, 5 * Lanes.COUNT);
-        a30.intoArray(lanes, 6 * Lanes.COUNT);
-        a31.intoArray(lanes, 7 * Lanes.COUNT);
-        for (int i = 0; i < 2 * HEADS; i++) {
-            int c = i % 2 == 0 ? c0 : c1;
-            float sum = Lanes.sum(lanes, i * Lanes.COUNT);
-            scores[to + i % 2 * stride + i / 2] = tail(sum, values, c, q0 + i / 2 * width, end);
-        }
-    }
-
-    /** One head with one token, in the same order of sums as {@link #fourHeadsWithTwoTokens}. */
-    private float dot(TokenBlock block, int token, int head) {
-        int end = Lanes.FLOATS.loopBound(queries.width());
-        int q = queryAt(head);
-        int c = token * queries.width();
-        FloatVector a = FloatVector.zero(Lanes.FLOATS);
-        for (int i = 0; i < end; i += Lanes.COUNT) {
-            a = FloatVector.fromArray(Lanes.FLOATS, queries.queries(), q + i)
-                    .fma(FloatVector.fromArray(Lanes.FLOATS, block.values(), c + i), a);
-        }
-        a.intoArray(lanes, 0);
-        return tail(Lanes.sum(lanes, 0), block.values(), c, q, end);
-    }
-
-    /** Adds what lies behind the last whole vector. */
-    private float tail(float sum, float[] values, int c, int q, int from) {
-        float dot = sum;
-        for (int i = from; i < queries.width(); i++) {
-            dot = Math.fma(queries.queries()[q + i], values[c + i], dot);
-        }
-        return dot;
     }
 }

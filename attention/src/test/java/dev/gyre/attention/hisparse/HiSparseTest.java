@@ -34,6 +34,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
 
 /** Attention over hot latents against the same attention over one cache of all: the same bits. */
 class HiSparseTest {
@@ -209,7 +210,8 @@ class HiSparseTest {
                 attend(hiSparse.implementations().decode(), scene.cache.latents(0), rows, queries(1), selection);
                 selected += chosen.length;
                 int[] missing = Arrays.stream(chosen).filter(position -> hot.get(position) == null).toArray();
-                hits += chosen.length - missing.length;
+                int own = length - 1; // just computed, so it need not be fetched
+                hits += chosen.length - Arrays.stream(missing).filter(position -> position != own).count();
                 for (int position : missing) {
                     if (hot.size() == hotTokens) {
                         hot.remove(hot.keySet().iterator().next());
@@ -225,6 +227,43 @@ class HiSparseTest {
             assertEquals(HiSparseStats.NONE, expected.since(expected));
             assertEquals((double) hits / selected, expected.hitRate());
         }
+    }
+
+    /** What a step computes is hot without a fetch once, what it evicted is not, nor what came before it. */
+    @Test
+    void tokensOfTheStep() {
+        HiSparse hiSparse = hiSparse(K, implementations("reference"));
+        LatentAttention prefill = hiSparse.implementations().prefill();
+        try (Scene scene = new Scene(SHAPE, CacheDtype.F32, 100)) {
+            QueryRows rows = new QueryRows();
+            rows.add(scene.tables.getFirst(), 50, 54);
+            Selection selection = new Selection();
+            selection.resize(4, K);
+            choose(selection, rows, 0, 40, 50); // one of before, its own
+            choose(selection, rows, 1, 50, 51); // one that is hot, its own
+            choose(selection, rows, 2, IntStream.range(0, K).toArray()); // evicts all
+            choose(selection, rows, 3, 40, 50, 52); // two that were evicted, one that was never asked for
+            attend(prefill, scene.cache.latents(0), rows, queries(4), selection);
+            int fetched = 1 + K + 2;
+            assertEquals(
+                    new HiSparseStats(7 + K, 7 + K - fetched, 3 + 3, fetched * SHAPE.latentBytes(CacheDtype.F32)),
+                    hiSparse.stats().get(Phase.PREFILL));
+            rows.clear();
+            rows.add(scene.tables.getFirst(), 54, 56);
+            selection.resize(2, K);
+            choose(selection, rows, 0, 53, 54); // the first never asked for, but in the step before
+            choose(selection, rows, 1, 54, 55);
+            HiSparseStats before = hiSparse.stats().get(Phase.PREFILL);
+            attend(prefill, scene.cache.latents(0), rows, queries(2), selection);
+            HiSparseStats after = hiSparse.stats().get(Phase.PREFILL).since(before);
+            assertEquals(4, after.selected());
+            assertEquals(3, after.hits());
+        }
+    }
+
+    private static void choose(Selection selection, QueryRows rows, int row, int... positions) {
+        System.arraycopy(positions, 0, selection.positions(), row * K, positions.length);
+        selection.finishRow(rows, row, positions.length);
     }
 
     /** A step that failed elsewhere is run again with other tokens: what was hot of the first is not theirs. */

@@ -224,11 +224,17 @@ class ChoicesTest {
                     scene.step.queries(), scene.step.latents(), rows, all, all.length, mass, stride);
             compare(scene, "oracle", (step, row, visible) -> best(visible, TOPK, s -> mass[row * stride + s]));
             Selection oracle = select(scene.policy("oracle"), scene.step);
-            for (String spec : List.of("indexer", "hisa:block=64,blocks=3", "misa:heads=1", "recent", "random")) {
+            for (String spec : List.of("indexer", "shared:freq=1", "hisa:block=64,blocks=3", "misa:heads=1", "recent",
+                    "random", "dense")) {
                 Selection other = select(scene.policy(spec), scene.step);
                 for (int row : all) {
                     double most = kept(mass, row * stride, oracle.chosen(rows, row));
                     double least = kept(mass, row * stride, other.chosen(rows, row));
+                    if (spec.equals("dense")) { // all there is: the bound of the bound
+                        assertEquals(1, least, 1e-4, spec);
+                        assertTrue(most <= least && (rows.visible(row) <= TOPK || most < least), spec);
+                        continue;
+                    }
                     assertTrue(most >= least && (rows.visible(row) <= TOPK || most > least), spec);
                 }
             }

@@ -21,10 +21,13 @@ class SelectionCostTest {
     @CsvSource({
         "indexer, 131072, 2147483648, 33554432",
         "shared:freq=1, 131072, 2147483648, 33554432",
-        // 1024 blocks and 64 * 128 tokens
-        "hisa, 131072, 150994944, 2621440",
-        // 8192 tokens are all candidates
+        // 1023 blocks before the last, 64 * 128 tokens
+        "hisa, 131072, 150978560, 2620928",
+        // the last block has one token, and the row 1023 before it
+        "hisa, 130945, 148897792, 2588416",
+        // 8192 tokens are all candidates; with one more there are 65 blocks
         "hisa, 8192, 134217728, 2097152",
+        "hisa, 8193, 133185536, 2097408",
         // 1023 complete blocks, and 8 heads of 2,048 operations a token
         "misa, 131071, 285194240, 34077952",
         // 128 heads * 576 dimensions * 2

@@ -1,13 +1,13 @@
 package dev.gyre.benchmarks.spark;
 
-import com.fasterxml.jackson.core.JacksonException;
 import dev.gyre.attention.EngineException;
+import dev.gyre.launcher.EngineFlags;
 import dev.gyre.launcher.Main;
-import dev.gyre.launcher.ModelFlag;
 import dev.gyre.launcher.Progress;
 import dev.gyre.launcher.SweepFlags;
 import dev.gyre.launcher.experiment.Cell;
 import dev.gyre.launcher.experiment.CellResult;
+import dev.gyre.launcher.experiment.CellRunner;
 import dev.gyre.launcher.experiment.Experiment;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaRDD;
@@ -21,7 +21,9 @@ import scala.collection.Iterator;
 import scala.reflect.ClassTag$;
 import scala.runtime.BoxedUnit;
 
+import java.io.IOException;
 import java.io.Serializable;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 
 /**
@@ -39,16 +41,13 @@ public final class SparkSweep implements Runnable {
     private SweepFlags sweep;
 
     @Mixin
-    private ModelFlag model;
+    private EngineFlags flags;
 
     @Option(
             names = "--master",
             paramLabel = "URL",
             description = "Spark's master (default: what spark-submit says, else local[*]: all cores of this machine)")
     private String master;
-
-    @Option(names = "--threads", paramLabel = "N", description = "threads of a task (default: 1)")
-    private int threads = 1;
 
     /** Runs the command line of {@code benchmarks/run-sweep}. */
     public static void main(String[] args) {
@@ -57,18 +56,18 @@ public final class SparkSweep implements Runnable {
 
     @Override
     public void run() {
-        String folder = model.path() == null ? null : model.path().toAbsolutePath().toString();
-        Experiment experiment = sweep.open(CellTask.options(folder, threads));
-        if (!experiment.missing().isEmpty()) {
-            measure(experiment, folder);
+        try (Experiment experiment = sweep.open(flags.options(1))) {
+            if (!experiment.missing().isEmpty()) {
+                measure(experiment);
+            }
+            sweep.finish(experiment);
         }
-        sweep.finish(experiment);
     }
 
-    private void measure(Experiment experiment, String folder) {
+    private void measure(Experiment experiment) {
         List<Integer> missing = experiment.missing();
-        List<CellTask> tasks = missing.stream().map(number -> task(experiment, number, folder)).toList();
-        try (JavaSparkContext spark = new JavaSparkContext(conf());
+        List<CellTask> tasks = missing.stream().map(number -> task(experiment, number)).toList();
+        try (JavaSparkContext spark = new JavaSparkContext(conf(experiment.runner().options().threads()));
                 Progress progress = sweep.progress(experiment)) {
             progress.reach(experiment.done());
             run(spark.parallelize(tasks, tasks.size()), (index, answer) -> {
@@ -80,7 +79,7 @@ public final class SparkSweep implements Runnable {
         }
     }
 
-    private SparkConf conf() {
+    private SparkConf conf(int threads) {
         SparkConf conf = new SparkConf()
                 .setAppName("gyre sweep")
                 .setJars(JavaSparkContext.jarOfClass(SparkSweep.class)) // what other machines load
@@ -91,9 +90,11 @@ public final class SparkSweep implements Runnable {
         return master == null ? conf : conf.setMaster(master);
     }
 
-    private CellTask task(Experiment experiment, int number, String folder) {
+    private static CellTask task(Experiment experiment, int number) {
         Cell cell = experiment.cells().get(number);
-        return new CellTask(cell, experiment.tokens(cell), experiment.runner().probeEvery(), folder, threads);
+        CellRunner runner = experiment.runner();
+        return new CellTask(
+                cell, experiment.tokens(cell), runner.probeEvery(), SentOptions.of(runner.options()));
     }
 
     /** Receives an answer on the driver. */
@@ -129,8 +130,8 @@ public final class SparkSweep implements Runnable {
             throw new EngineException(answer.failure());
         }
         try {
-            return CellResult.parse(answer.result());
-        } catch (JacksonException e) {
+            return CellResult.parse(answer.result().getBytes(StandardCharsets.UTF_8));
+        } catch (IOException e) {
             throw new IllegalStateException(e); // it was written by the same program
         }
     }

@@ -1,10 +1,13 @@
 package dev.gyre.launcher.experiment;
 
-import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.ObjectReader;
 import dev.gyre.attention.policy.SelectionCost;
 import dev.gyre.model.research.LayerStats;
 
+import java.io.IOException;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.ToDoubleFunction;
 
 /**
@@ -27,9 +30,24 @@ public record CellResult(
         int ran,
         int threads,
         double seconds) {
-    /** What {@link #json()} was made of. */
-    public static CellResult parse(String json) throws JacksonException {
-        return ExperimentJson.MAPPER.readValue(json, CellResult.class);
+    private static final ObjectReader READER = ExperimentJson.MAPPER.readerFor(CellResult.class)
+            .with(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+            .with(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES);
+
+    /** Nothing is null. */
+    public CellResult {
+        Objects.requireNonNull(cell, "cell");
+        Objects.requireNonNull(cost, "cost");
+        layers = List.copyOf(layers);
+    }
+
+    /** What the bytes of {@link #json()} were made of; fails where something is missing. */
+    public static CellResult parse(byte[] json) throws IOException {
+        CellResult result = READER.readValue(json);
+        if (result == null) {
+            throw new IOException("null is no result");
+        }
+        return result;
     }
 
     /** All of it, on one line. */

@@ -14,13 +14,14 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * A sweep under way: its cells, the tokens of its texts, and the folder with what is measured already. Cells run one
- * after the other, each on all threads of the engine: side by side they would be in each other's times. A cell is the
- * same wherever it runs, so that {@code benchmarks}' Spark job measures {@link #missing()} on other machines.
+ * A sweep under way, to be closed: its cells, the tokens of its texts, and the folder with what is measured already.
+ * Cells run one after the other, each on all threads of the engine: side by side they would be in each other's times. A
+ * cell is the same wherever it runs, so that {@code benchmarks}' Spark job measures {@link #missing()} on other
+ * machines.
  *
  * <p>Not safe for threads that {@link #keep} at once.
  */
-public final class Experiment {
+public final class Experiment implements AutoCloseable {
     private final Setup setup;
     private final List<Cell> cells;
     private final Map<String, int[]> texts = new TreeMap<>();
@@ -60,10 +61,12 @@ public final class Experiment {
      * Begins an experiment, or goes on with the one in the folder. Every cell is checked before anything is computed or
      * written.
      *
+     * @param version of the program, whose results are not another one's
      * @param contents of the sweep's texts
      * @param options how models are opened; policy and k are the sweep's
      */
-    public static Experiment open(Sweep sweep, List<String> contents, ModelOptions options, Path folder) {
+    public static Experiment open(
+            String version, Sweep sweep, List<String> contents, ModelOptions options, Path folder) {
         if (options.selectionPolicy() != null || options.indexTopk() > 0) {
             throw EngineException.usage("--selection-policy and --index-topk are a sweep's to say; "
                     + "use --policies and --topk.");
@@ -73,7 +76,7 @@ public final class Experiment {
         try (Model model = Model.open(options)) {
             tokens = contents.stream().map(model.tokenizer()::encodeWithBos).toList();
             check(sweep, tokens, model);
-            setup = Setup.of(sweep, tokens, model);
+            setup = Setup.of(version, sweep, tokens, model);
         }
         return new Experiment(setup, tokens, new CellRunner(options, sweep.probeEvery()), folder);
     }
@@ -160,5 +163,11 @@ public final class Experiment {
     /** Where everything is. */
     public ResultFolder folder() {
         return folder;
+    }
+
+    /** Lets other processes go on with it. */
+    @Override
+    public void close() {
+        folder.close();
     }
 }

@@ -47,6 +47,10 @@ final class HtmlReport {
         if (setup.configOverride() != null) {
             row(page, "config_override", setup.configOverride());
         }
+        row(page, "load_format", setup.loadFormat());
+        if (setup.layers() != null) {
+            row(page, "layers", setup.layers());
+        }
         machine.forEach((name, value) -> row(page, name, value));
         page.append("</table>\n");
         if (!setup.sweep().note().isEmpty()) {
@@ -63,7 +67,8 @@ final class HtmlReport {
         int every = setup.sweep().probeEvery();
         page.append("""
                 <p>Operations and bytes are of a token that sees the whole context, over all layers, by the policies'
-                formulas: choosing + attending. Time is of prefill, window after window.
+                formulas: choosing + attending. Time is of prefill, window after window; its chart shows the largest k
+                alone, and dense.
                 """);
         if (every > 0) {
             page.append("Recall and mass are means over layers, measured at "

@@ -11,6 +11,7 @@ import dev.gyre.model.Model;
 import dev.gyre.model.ModelOptions;
 import dev.gyre.model.generate.Perplexity;
 import dev.gyre.model.research.LayerStats;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,18 +26,39 @@ import java.util.stream.Stream;
 /** Experiments on the embedded model: what is measured, and that one that was cut off goes on. */
 class ExperimentTest {
     private static final String TEXT = "The people of the United States, and of the several States. ".repeat(12);
+    private static final String VERSION = "1.0";
     private static final Sweep SWEEP = new Sweep(
             List.of("dense", "indexer", "random"), List.of(8, 24), List.of(64), List.of("text"), List.of(1, 2), 3);
 
     @TempDir
     private Path temporary;
 
+    private Experiment last;
+
+    /** Another process has it when the last one is done with it. */
     private Experiment open(Sweep sweep, String text, ModelOptions options) {
-        return Experiment.open(sweep, List.of(text), options, temporary.resolve("out"));
+        close();
+        last = Experiment.open(VERSION, sweep, List.of(text), options, temporary.resolve("out"));
+        return last;
+    }
+
+    @AfterEach
+    void close() {
+        if (last != null) {
+            last.close();
+        }
     }
 
     private Experiment open() {
         return open(SWEEP, TEXT, ModelOptions.defaults().withThreads(1));
+    }
+
+    private Experiment runThere(String folder, int threads) {
+        try (Experiment experiment = Experiment.open(VERSION, SWEEP, List.of(TEXT),
+                ModelOptions.defaults().withThreads(threads), temporary.resolve(folder))) {
+            experiment.run((done, what) -> {});
+            return experiment;
+        }
     }
 
     /** Everything but threads and time, as text: NaN equals NaN. */
@@ -97,9 +119,7 @@ class ExperimentTest {
     void theSameAgainAndOnMoreThreads() {
         Experiment one = open();
         one.run((done, what) -> {});
-        Experiment two = Experiment.open(
-                SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(3), temporary.resolve("other"));
-        two.run((done, what) -> {});
+        Experiment two = runThere("other", 3);
         assertEquals(figures(one), figures(two));
     }
 
@@ -116,20 +136,18 @@ class ExperimentTest {
     /** Cut off twice, it measures each cell once and finds what it would have found. */
     @Test
     void goesOnAfterACrash() {
-        Experiment whole = Experiment.open(
-                SWEEP, List.of(TEXT), ModelOptions.defaults().withThreads(1), temporary.resolve("whole"));
-        whole.run((done, what) -> {});
+        Experiment whole = runThere("whole", 1);
         runUntil(open(), 2);
         assertEquals(List.of(2, 3, 4, 5, 6), open().missing());
         runUntil(open(), 5);
-        Experiment last = open();
-        assertEquals(5, last.done());
+        Experiment rest = open();
+        assertEquals(5, rest.done());
         List<String> begun = new ArrayList<>();
-        last.run((done, what) -> begun.add(done + " " + what.replaceAll(", \\d+%$", "")));
+        rest.run((done, what) -> begun.add(done + " " + what.replaceAll(", \\d+%$", "")));
         assertEquals(
                 List.of("5 random:seed=2, k = 8, 64 tokens of text", "6 random:seed=2, k = 24, 64 tokens of text"),
                 begun.stream().distinct().toList());
-        assertEquals(figures(whole), figures(last));
+        assertEquals(figures(whole), figures(rest));
         assertEquals(List.of(), open().missing());
     }
 
@@ -153,6 +171,47 @@ class ExperimentTest {
         }
     }
 
+    /** Whatever a cell's file holds that is not a whole result. */
+    @Test
+    void cellsThatAreNoResults() throws IOException {
+        Experiment experiment = open();
+        experiment.run((done, what) -> {});
+        Path cell = temporary.resolve("out/cells/00001.json");
+        String whole = Files.readString(cell);
+        String cellAlone = whole.replaceFirst("(?s)^(\\{\"cell\":\\{.*?\\}),.*", "$1}");
+        assertTrue(cellAlone.matches("\\{\"cell\":\\{[^}]*}}"), cellAlone);
+        for (String damaged : List.of("null", "[]", "{}", cellAlone,
+                whole.replaceFirst("\"nll\":[^,]*,", ""),
+                whole.replaceFirst("\"layers\":\\[.*?]", "\"layers\":null"),
+                whole.replaceFirst("\"tokens\":\\d+", "\"tokens\":null"))) {
+            Files.writeString(cell, damaged);
+            assertEquals(List.of(1), open().missing(), damaged);
+        }
+        Files.write(cell, new byte[] {'{', '"', (byte) 0xff, (byte) 0xfe, '"', '}'});
+        assertEquals(List.of(1), open().missing());
+        Files.write(cell, new byte[] {0, 0, (byte) 0xff, (byte) 0xfe, 0, 0, 0, 0}); // read as UTF-32, wrongly
+        assertEquals(List.of(1), open().missing());
+        Files.writeString(cell, whole);
+        assertEquals(List.of(), open().missing());
+    }
+
+    /** The program may end between any two things that it does to the folder. */
+    @Test
+    void crashesBeforeItBegan() throws IOException {
+        Path out = temporary.resolve("out");
+        Files.createDirectories(out.resolve("cells"));
+        Files.writeString(out.resolve("sweep.json.tmp"), "{\"sw");
+        assertEquals(SWEEP.cells().size(), open().missing().size());
+        Files.delete(out.resolve("cells")); // between the two
+        assertEquals(SWEEP.cells().size(), open().missing().size());
+        Files.delete(out.resolve("sweep.json"));
+        Files.writeString(out.resolve("cells/00000.json.tmp"), "");
+        open();
+        Files.delete(out.resolve("sweep.json"));
+        Files.writeString(out.resolve("cells/notes.txt"), "");
+        refused("is not empty and holds no experiment", SWEEP, TEXT, ModelOptions.defaults());
+    }
+
     private void refused(String named, Sweep sweep, String text, ModelOptions options) {
         EngineException e = assertThrows(EngineException.class, () -> open(sweep, text, options));
         assertTrue(e.getMessage().contains(named), e.getMessage());
@@ -170,11 +229,55 @@ class ExperimentTest {
         refused("digests was", SWEEP, TEXT + "More.", options);
         refused("kv_cache_dtype was \"f32\"", SWEEP, TEXT, options.withCacheDtype(CacheDtype.BF16));
         refused("config_override was null", SWEEP, TEXT, options.withConfigOverride("{\"rms_norm_eps\":1e-5}"));
+        close();
+        EngineException version = assertThrows(EngineException.class, () -> Experiment.open(
+                "1.1", SWEEP, List.of(TEXT), options, temporary.resolve("out")));
+        assertTrue(version.getMessage().contains("version was \"1.0\" and is \"1.1\""), version.getMessage());
         Path sweep = temporary.resolve("out/sweep.json");
         Files.writeString(sweep, "{");
         refused("sweep.json is not an experiment's", SWEEP, TEXT, options);
+        Files.writeString(sweep, "null");
+        refused("sweep.json is not an experiment's", SWEEP, TEXT, options);
         Files.delete(sweep);
+        Files.createFile(temporary.resolve("out/notes.txt"));
         refused("is not empty and holds no experiment", SWEEP, TEXT, options);
+    }
+
+    /** Two that write into one folder would each measure what the other does. */
+    @Test
+    void aFolderHasOneExperimentAtATime() {
+        open();
+        EngineException used = assertThrows(EngineException.class, () -> Experiment.open(
+                VERSION, SWEEP, List.of(TEXT), ModelOptions.defaults(), temporary.resolve("out")));
+        assertTrue(used.getMessage().contains("is in use: another experiment writes there"), used.getMessage());
+        open();
+        refused("probe_every was 3 and is 4",
+                new Sweep(SWEEP.policies(), SWEEP.topk(), SWEEP.contexts(), SWEEP.texts(), SWEEP.seeds(), 4), TEXT,
+                ModelOptions.defaults()); // and is not locked by one that could not begin
+        open();
+    }
+
+    /** The folder is the same and so are the shapes, but what is in its files is not. */
+    @Test
+    void anotherModelInTheModelsFolder() throws IOException {
+        Path model = Files.createDirectory(temporary.resolve("model"));
+        for (String file : List.of("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")) {
+            Files.copy(Path.of("../models/tiny-v32", file), model.resolve(file));
+        }
+        ModelOptions options = ModelOptions.defaults().withModel(model);
+        open(SWEEP, TEXT, options);
+        open(SWEEP, TEXT, options);
+        Path config = model.resolve("config.json");
+        String before = Files.readString(config);
+        Files.writeString(config, before.replaceFirst("\"rope_theta\": *[0-9.]+", "\"rope_theta\": 77777"));
+        refused("model_files config.json was", SWEEP, TEXT, options);
+        Files.writeString(config, before);
+        open(SWEEP, TEXT, options);
+        Path weights = model.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(weights);
+        bytes[bytes.length - 1] ^= 1;
+        Files.write(weights, bytes);
+        refused("model_files model.safetensors was", SWEEP, TEXT, options);
     }
 
     /** Nothing is computed and nothing is written. */

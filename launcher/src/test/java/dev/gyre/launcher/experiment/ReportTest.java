@@ -39,16 +39,18 @@ class ReportTest {
     private ResultFolder written(List<String> texts) {
         Sweep sweep = new Sweep(
                 List.of("dense", "hisa", "random"), List.of(8, 16), List.of(64, 128), texts, List.of(1, 2), 4);
-        Setup setup = new Setup(sweep, List.of("d"), "a <model> & more", 5, "f32", null, Map.of("linear", "vector"));
+        Setup setup = new Setup("1", sweep, List.of("d"), "a <model> & more", Map.of("config.json", "c"), 5, "f32",
+                null, "auto", "0..1", Map.of("linear", "vector"));
         List<CellResult> results = new ArrayList<>();
         for (Cell cell : sweep.cells()) {
             results.add(cell.policy().startsWith("random")
                     ? new CellResult(cell, 100, 600, List.of(), new SelectionCost(0, 0, 1, 1), 200, 2, 0.5)
                     : result(cell, 300, 0.75));
         }
-        ResultFolder out = ResultFolder.open(folder.resolve("out"), setup);
-        new Report(setup, Map.of("cpu", "\"fast\""), results).write(out);
-        return out;
+        try (ResultFolder out = ResultFolder.open(folder.resolve("out"), setup)) {
+            new Report(setup, Map.of("cpu", "\"fast\""), results).write(out);
+            return out;
+        }
     }
 
     @Test
@@ -92,6 +94,7 @@ class ReportTest {
                 Pattern.compile("https?:|//|<script|<link|<iframe|@import|url\\(|src=").matcher(words).find(), words);
         assertTrue(page.contains("a &lt;model&gt; &amp; more") && page.contains("&quot;fast&quot;"));
         assertTrue(page.contains("dense is measured once"));
+        assertTrue(page.contains("its chart shows the largest k") && page.contains("alt=\"Time, _script_.txt, k = 16\""));
         assertTrue(page.contains(
                 "<td>dense</td><td>all</td><td>64</td><td class=\"text\">sub/&lt;script&gt;.txt</td><td>20.086</td>"
                         + "<td>0.750</td><td>0.375</td><td>1.00 + 3.00</td><td>2.00 + 4.00</td><td>2500</td>"));

@@ -60,10 +60,8 @@ public final class Checkpoint implements WeightSource {
         try {
             if (files.has(INDEX)) {
                 checkpoint.addShards(files, listener);
-            } else if (files.has(SINGLE)) {
-                checkpoint.addFile(files, SINGLE);
             } else {
-                throw new EngineException(files.where() + " has neither " + SINGLE + " nor " + INDEX + ".");
+                checkpoint.addFile(files, single(files));
             }
             checkpoint.unused.addAll(checkpoint.entries.keySet());
             return checkpoint;
@@ -71,6 +69,18 @@ public final class Checkpoint implements WeightSource {
             checkpoint.close();
             throw e;
         }
+    }
+
+    /** The files that hold the weights. */
+    static Set<String> files(ModelFiles files) {
+        return files.has(INDEX) ? shards(files).keySet() : Set.of(single(files));
+    }
+
+    private static String single(ModelFiles files) {
+        if (!files.has(SINGLE)) {
+            throw new EngineException(files.where() + " has neither " + SINGLE + " nor " + INDEX + ".");
+        }
+        return SINGLE;
     }
 
     private Map<String, SafetensorsFile.Entry> addFile(ModelFiles files, String file) {
@@ -86,6 +96,24 @@ public final class Checkpoint implements WeightSource {
     }
 
     private void addShards(ModelFiles files, LoadListener listener) {
+        Map<String, Set<String>> wanted = shards(files);
+        wanted.values().removeIf(tensors -> tensors.stream().allMatch(ignored));
+        int mapped = 0;
+        listener.mapped(mapped, wanted.size());
+        for (Map.Entry<String, Set<String>> shard : wanted.entrySet()) {
+            Set<String> found = addFile(files, shard.getKey()).keySet();
+            for (String tensor : new TreeSet<>(shard.getValue())) {
+                if (!found.contains(tensor)) {
+                    throw new EngineException(files.where() + ": " + INDEX + " says that " + shard.getKey()
+                            + " has tensor " + tensor + "; it has not.");
+                }
+            }
+            listener.mapped(++mapped, wanted.size());
+        }
+    }
+
+    /** The tensors of each shard, as the index has them. */
+    private static Map<String, Set<String>> shards(ModelFiles files) {
         String name = files.where() + ": " + INDEX;
         JsonNode map = Fields.parse(files.read(INDEX), name).get("weight_map");
         if (map == null || !map.isObject()) {
@@ -100,20 +128,7 @@ public final class Checkpoint implements WeightSource {
             }
             tensorsOf.computeIfAbsent(file, f -> new HashSet<>()).add(field.getKey());
         });
-        tensorsOf.values().removeIf(tensors -> tensors.stream().allMatch(ignored));
-        int shards = tensorsOf.size();
-        int mapped = 0;
-        listener.mapped(mapped, shards);
-        for (Map.Entry<String, Set<String>> shard : tensorsOf.entrySet()) {
-            Set<String> found = addFile(files, shard.getKey()).keySet();
-            for (String tensor : new TreeSet<>(shard.getValue())) {
-                if (!found.contains(tensor)) {
-                    throw new EngineException(
-                            name + " says that " + shard.getKey() + " has tensor " + tensor + "; it has not.");
-                }
-            }
-            listener.mapped(++mapped, shards);
-        }
+        return tensorsOf;
     }
 
     @Override

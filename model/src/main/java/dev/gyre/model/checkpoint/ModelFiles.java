@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Map;
 
 /** Where a model's files are: a folder, or the class path for the embedded default model. */
 public sealed interface ModelFiles {
@@ -29,6 +30,14 @@ public sealed interface ModelFiles {
 
     /** A file as memory that lives as long as {@code arena}: mapped where it is on a disk. */
     MemorySegment map(String file, Arena arena);
+
+    /** When a file was last changed, in milliseconds since 1970; 0 where that is not known. */
+    long modified(String file);
+
+    /** SHA-256 of config.json and of the weights' files, by name, to tell this model from others. */
+    default Map<String, String> digests() {
+        return FileDigests.of(this);
+    }
 
     /** A model in a folder. */
     static ModelFiles folder(Path folder) {
@@ -93,6 +102,16 @@ public sealed interface ModelFiles {
             }
         }
 
+        @Override
+        public long modified(String file) {
+            Path path = folder.resolve(file);
+            try {
+                return Files.getLastModifiedTime(path).toMillis();
+            } catch (IOException e) {
+                throw unreadable(path, e);
+            }
+        }
+
         private EngineException missing(String file) {
             return new EngineException("the model folder " + folder + " has no " + file + ".");
         }
@@ -134,6 +153,11 @@ public sealed interface ModelFiles {
             MemorySegment segment = arena.allocate(bytes.length, 64);
             MemorySegment.copy(bytes, 0, segment, ValueLayout.JAVA_BYTE, 0, bytes.length);
             return segment;
+        }
+
+        @Override
+        public long modified(String file) {
+            return 0;
         }
     }
 }

@@ -91,12 +91,17 @@ public record Weight(
 
     /** One element of a weight that has memory. */
     public float value(int row, int column) {
-        long element = (long) row * columns + column;
+        float element = element((long) row * columns + column);
+        return scales == null ? element : element * scale(row, column);
+    }
+
+    /** An element by its number in {@link #data}, without its scale. */
+    public float element(long number) {
         return switch (dtype) {
-            case F32 -> data.get(FLOAT, element * Float.BYTES);
-            case F16 -> Float.float16ToFloat(data.get(SHORT, element * Short.BYTES));
-            case BF16 -> Bf16.decode(data.get(SHORT, element * Short.BYTES));
-            case F8_E4M3 -> Fp8E4M3.decode(data.get(ValueLayout.JAVA_BYTE, element)) * scale(row, column);
+            case F32 -> data.get(FLOAT, number * Float.BYTES);
+            case F16 -> Float.float16ToFloat(data.get(SHORT, number * Short.BYTES));
+            case BF16 -> Bf16.decode(data.get(SHORT, number * Short.BYTES));
+            case F8_E4M3 -> Fp8E4M3.decode(data.get(ValueLayout.JAVA_BYTE, number));
         };
     }
 

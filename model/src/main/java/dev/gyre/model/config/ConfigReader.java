@@ -3,6 +3,9 @@ package dev.gyre.model.config;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gyre.attention.policy.IndexSharing;
 
+import java.util.LinkedHashMap;
+import java.util.Map;
+
 /** Reads {@code config.json} in either of Hugging Face's spellings. */
 public final class ConfigReader {
     private ConfigReader() {}
@@ -102,30 +105,67 @@ public final class ConfigReader {
 
     /**
      * Which layers run their indexer, in any of three spellings: GLM's list of a word for each layer, IndexCache's
-     * string of a letter for each, or one in so many. Where there are several the more explicit one counts. Layers for
-     * multi-token prediction may be listed behind the others.
+     * string of a letter for each, or one in so many. Where there are several they say the same. Layers for multi-token
+     * prediction may be listed behind the others.
      */
     private static IndexSharing sharing(Fields fields, int layers) {
+        Map<String, IndexSharing> spellings = new LinkedHashMap<>();
         if (fields.has("indexer_types")) {
-            StringBuilder letters = new StringBuilder();
-            for (JsonNode type : fields.get("indexer_types")) {
-                letters.append(type.asText().equals("full") ? 'F' : type.asText().equals("shared") ? 'S' : '?');
-            }
-            return sharing(fields, "indexer_types", "of \"full\" and \"shared\"", letters.toString(), layers);
+            String of = "of \"full\" and \"shared\", one for each of the " + layers + " layers, the first full";
+            spellings.put("indexer_types", new IndexSharing(
+                    letters(fields, "indexer_types", Map.of("full", "F", "shared", "S"), "F[FS]*", layers, of)));
         }
         if (fields.has("index_topk_pattern")) {
             String pattern = fields.text("index_topk_pattern", "");
-            return sharing(fields, "index_topk_pattern", "of the letters F and S", pattern, layers);
+            if (pattern.length() < layers || !pattern.matches("F[FS]*")) {
+                throw fields.wrong("index_topk_pattern",
+                        "of the letters F and S, one for each of the " + layers + " layers, the first F");
+            }
+            spellings.put("index_topk_pattern", new IndexSharing(pattern.substring(0, layers)));
         }
-        int offset = fields.count("index_skip_topk_offset", 1, IndexSharing.OFFSET);
-        return IndexSharing.every(fields.count("index_topk_freq", 1, 1), offset, layers);
+        if (fields.has("index_topk_freq")) {
+            int offset = fields.count("index_skip_topk_offset", 1, IndexSharing.OFFSET);
+            spellings.put("index_topk_freq", IndexSharing.every(fields.count("index_topk_freq", 1), offset, layers));
+        }
+        IndexSharing first = spellings.values().stream().findFirst().orElse(IndexSharing.none(layers));
+        spellings.forEach((field, sharing) -> {
+            if (!sharing.equals(first)) {
+                throw fields.wrong(field, "as " + spellings.keySet().iterator().next() + " has it, " + first.pattern());
+            }
+        });
+        return first;
     }
 
-    private static IndexSharing sharing(Fields fields, String field, String of, String letters, int layers) {
-        if (letters.length() < layers || !letters.matches("F[FS]*")) {
-            throw fields.wrong(field, of + ", one for each of the " + layers + " layers, the first full");
+    /** A list of words, one for each layer or more, as letters. */
+    private static String letters(
+            Fields fields, String field, Map<String, String> words, String expected, int layers, String of) {
+        StringBuilder letters = new StringBuilder();
+        for (JsonNode word : fields.get(field)) {
+            letters.append(words.getOrDefault(word.asText(), "?"));
         }
-        return new IndexSharing(letters.substring(0, layers));
+        if (letters.length() < layers || !letters.toString().matches(expected)) {
+            throw fields.wrong(field, of);
+        }
+        return letters.substring(0, layers);
+    }
+
+    /** How many layers come before those with experts: a number, or by GLM's list of a word for each layer. */
+    private static int denseLayers(Fields fields) {
+        int number = fields.count("first_k_dense_replace", 0, 0);
+        if (!fields.has("mlp_layer_types")) {
+            return number;
+        }
+        int layers = fields.count("num_hidden_layers", 1);
+        int dense = letters(fields, "mlp_layer_types", Map.of("dense", "D", "sparse", "S"), "D*S*", layers,
+                "of \"dense\" and \"sparse\", one for each of the " + layers + " layers, all dense ones first")
+                .replace("S", "").length();
+        if (fields.has("first_k_dense_replace") && Math.min(number, layers) != dense) {
+            throw fields.wrong("first_k_dense_replace", "the number of dense layers in mlp_layer_types, " + dense);
+        }
+        if (fields.count("moe_layer_freq", 1, 1) != 1) {
+            throw fields.wrong("moe_layer_freq", "1, or missing, where mlp_layer_types says it of every layer");
+        }
+        return dense;
     }
 
     private static ModelConfig.Moe moe(Fields fields) {
@@ -147,7 +187,7 @@ public final class ConfigReader {
         int shared = fields.count("n_shared_experts", 0, 0);
         limit(fields, "n_shared_experts", shared, intermediate);
         return new ModelConfig.Moe(
-                fields.count("first_k_dense_replace", 0, 0),
+                denseLayers(fields),
                 fields.count("moe_layer_freq", 1, 1),
                 experts,
                 perToken,

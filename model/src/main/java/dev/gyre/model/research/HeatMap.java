@@ -2,7 +2,7 @@ package dev.gyre.model.research;
 
 /**
  * Values of chosen tokens (down) and the tokens that they look at (across), averaged over cells where there are more
- * than a picture has room for.
+ * than a picture has room for: at most 4 MiB.
  */
 public final class HeatMap {
     /** The most cells across and down. */
@@ -12,18 +12,18 @@ public final class HeatMap {
     private final int columns;
     private final int height;
     private final int width;
-    private final double[] sums;
+    private final float[] sums;
 
     HeatMap(int rows, int columns) {
         this.rows = rows;
         this.columns = columns;
         height = Math.min(rows, MOST);
         width = Math.min(columns, MOST);
-        sums = new double[height * width];
+        sums = new float[height * width];
     }
 
     void add(int row, int column, double value) {
-        sums[cell(row, rows, height) * width + cell(column, columns, width)] += value;
+        sums[cell(row, rows, height) * width + cell(column, columns, width)] += (float) value;
     }
 
     private static int cell(int index, int count, int cells) {
@@ -42,7 +42,7 @@ public final class HeatMap {
 
     /** The mean over a cell. */
     public double value(int y, int x) {
-        return sums[y * width + x] / size(y, rows, height) / size(x, columns, width);
+        return (double) sums[y * width + x] / size(y, rows, height) / size(x, columns, width);
     }
 
     /** How many of the numbers below {@code count} fall into a cell. */

@@ -13,6 +13,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /** config.json: DeepSeek-V3.2's is read right, and whatever is wrong in one is a sentence with file and field. */
 class ConfigReaderTest {
@@ -44,6 +46,50 @@ class ConfigReaderTest {
                 List.of(0, 1, 2, 3, 4, 5, 6).stream().map(config::isMoe).toList());
         assertFalse(Configs.v32("{\"n_routed_experts\":null}").isMoe(5));
         assertNull(Configs.v32("{\"n_routed_experts\":null}").moe());
+    }
+
+    private static String types(String first, int count, String then, int layers) {
+        return IntStream.range(0, layers)
+                .mapToObj(layer -> '"' + (layer < count ? first : then) + '"')
+                .collect(Collectors.joining(",", "[", "]"));
+    }
+
+    /** GLM says of every layer whether it has experts; behind them may stand one for multi-token prediction. */
+    @Test
+    void layersThatHaveExpertsByName() {
+        for (String also : List.of("\"first_k_dense_replace\":null", "\"first_k_dense_replace\":2")) {
+            ModelConfig config = Configs.v32("{" + also + ",\"moe_layer_freq\":null,\"mlp_layer_types\":"
+                    + types("dense", 2, "sparse", 62) + "}");
+            assertEquals(List.of(false, false, true, true), IntStream.range(0, 4).mapToObj(config::isMoe).toList());
+        }
+        assertFalse(Configs.v32("{\"first_k_dense_replace\":99,\"mlp_layer_types\":" + types("dense", 61, "", 61) + "}")
+                .isMoe(60));
+        String sparse = "{\"first_k_dense_replace\":null,\"mlp_layer_types\":";
+        assertSays(() -> Configs.v32("{\"mlp_layer_types\":" + types("dense", 2, "sparse", 61) + "}"),
+                "first_k_dense_replace must be the number of dense layers in mlp_layer_types, 2, found 3");
+        assertSays(() -> Configs.v32(sparse + types("sparse", 1, "dense", 61) + "}"), "all dense ones first");
+        assertSays(() -> Configs.v32(sparse + types("dense", 1, "moe", 61) + "}"), "of \"dense\" and \"sparse\"");
+        assertSays(() -> Configs.v32(sparse + types("dense", 1, "sparse", 60) + "}"), "each of the 61 layers");
+        assertSays(() -> Configs.v32(sparse + types("dense", 1, "sparse", 61) + ",\"moe_layer_freq\":2}"),
+                "moe_layer_freq must be 1");
+    }
+
+    /** Which layers run their indexer may be said in three ways, but not in different ways. */
+    @Test
+    void layersThatRunTheirIndexer() {
+        String types = "\"indexer_types\":" + types("full", 1, "shared", 61);
+        String pattern = "\"index_topk_pattern\":\"F" + "S".repeat(60) + "\"";
+        String freq = "\"index_topk_freq\":61,\"index_skip_topk_offset\":1";
+        for (String said : List.of(types, pattern, freq, types + "," + pattern + "," + freq)) {
+            assertEquals(new IndexSharing("F" + "S".repeat(60)), Configs.v32("{" + said + "}").indexer().sharing());
+        }
+        String other = "\"index_topk_pattern\":\"" + "F".repeat(61) + "\"";
+        assertSays(() -> Configs.v32("{" + types + "," + other + "}"),
+                "index_topk_pattern must be as indexer_types has it, FSSS");
+        assertSays(() -> Configs.v32("{" + types + ",\"index_topk_freq\":1}"),
+                "index_topk_freq must be as indexer_types has it, FSSS");
+        assertSays(() -> Configs.v32("{" + other + "," + freq + "}"),
+                "index_topk_freq must be as index_topk_pattern has it, FFFF");
     }
 
     /** Sparse: the architecture is one with an indexer, and index_topk is there. */

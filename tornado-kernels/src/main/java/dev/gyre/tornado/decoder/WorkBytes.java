@@ -22,7 +22,8 @@ final class WorkBytes {
     long of(int sequences, int longest) {
         long slots = Math.ceilDiv(longest, PageTable.PAGE) * (long) PageTable.PAGE * sequences;
         long stride = Math.ceilDiv(Math.min(longest, slots), TopKKernels.STRETCH) * TopKKernels.STRETCH;
-        long numbers = inputs(stride) + attention(stride) + angles(stride) + (anyMoe() ? experts() : 0);
+        long numbers =
+                inputs(stride) + attention(stride) + angles(stride) + (anyMoe() ? experts() : 0) + sampling();
         return numbers * Integer.BYTES;
     }
 
@@ -62,5 +63,14 @@ final class WorkBytes {
         long routed = moe.perToken() * ((long) moe.intermediate() + config.hidden());
         long shared = 1 + (long) moe.shared() * moe.intermediate() + config.hidden();
         return capacity * (routing + chosen + routed + shared);
+    }
+
+    /** {@link SamplingCalls}: bits of logits, what top-k makes of them, the best, and the candidates. */
+    private long sampling() {
+        long vocabulary = config.vocabulary();
+        long stride = Math.ceilDiv(vocabulary, TopKKernels.STRETCH) * TopKKernels.STRETCH;
+        long candidates = 4 * Math.min(SamplingCalls.MOST_CANDIDATES, vocabulary);
+        long row = stride + stride + stride / 32 * 3 + TopKKernels.FOUND + candidates + 2;
+        return capacity * row + stride / PageTable.PAGE;
     }
 }

@@ -1,6 +1,7 @@
 package dev.gyre.model.ops.cpu;
 
 import dev.gyre.attention.simd.Decoding;
+import dev.gyre.attention.simd.DotTile;
 import dev.gyre.attention.simd.Lanes;
 import dev.gyre.model.checkpoint.DType;
 import dev.gyre.model.checkpoint.Weight;
@@ -25,9 +26,10 @@ final class VectorDots {
      */
     static final int PIECE = 8192;
 
-    /** Tokens and weight rows that are multiplied together where tokens are many. */
-    private static final int TOKENS = 4;
-    private static final int ROWS = 3;
+    /** Tokens that are multiplied together where they are many. */
+    private static final int TOKENS = DotTile.X_ROWS;
+    /** Weight rows that are decoded in registers together. */
+    private static final int ROWS = 4;
 
     /**
      * {@link Decoding#fp8} gives a value times 2^-120. Most of that goes to the token, the rest to the sum: a token times a
@@ -44,7 +46,8 @@ final class VectorDots {
     private static final long LINE = 64;
 
     /** Sums by lanes, on their way to one number: kept as vectors until then, they would become objects. */
-    private final float[] lanes = new float[TOKENS * ROWS * Lanes.COUNT];
+    private final float[] lanes = new float[ROWS * Lanes.COUNT];
+    private final DotTile tile = new DotTile();
     private int fetched;
     /** {@code [TOKENS, columns]}: tokens times the scales of a block row. */
     private float[] scaled = new float[0];
@@ -83,14 +86,22 @@ final class VectorDots {
             }
             for (int piece = 0; piece < columns; piece += PIECE) {
                 int end = Math.min(piece + PIECE, columns);
-                int i = 0;
-                for (; group == TOKENS && i + ROWS <= count; i += ROWS) {
-                    fourByThree(data, at, stride, block, i, columns, piece, end, out, token, output + i);
-                }
-                for (; i < count; i++) {
+                for (int i = 0; i < count; i += DotTile.Y_ROWS) {
+                    int rows = Math.min(DotTile.Y_ROWS, count - i);
+                    int x0 = at + piece;
+                    int x1 = x0 + Math.min(1, group - 1) * stride;
+                    int x2 = x0 + Math.min(2, group - 1) * stride;
+                    int x3 = x0 + Math.min(3, group - 1) * stride;
+                    int y0 = i * columns + piece;
+                    int y1 = y0 + Math.min(1, rows - 1) * columns;
+                    int y2 = y0 + Math.min(2, rows - 1) * columns;
+                    tile.multiply(data, x0, x1, x2, x3, block, y0, y1, y2, end - piece);
                     for (int t = 0; t < group; t++) {
                         int to = out.row(token + t) + output + i;
-                        oneByOne(data, at + t * stride, block, i, columns, piece, end, out.data(), to);
+                        for (int r = 0; r < rows; r++) {
+                            float sum = tile.product(t, r);
+                            out.data()[to + r] = piece == 0 ? sum : out.data()[to + r] + sum;
+                        }
                     }
                 }
             }
@@ -115,103 +126,6 @@ final class VectorDots {
         }
     }
 
-    private void fourByThree(
-            float[] data,
-            int x0,
-            int stride,
-            float[] block,
-            int row,
-            int columns,
-            int from,
-            int to,
-            HostTensor out,
-            int token,
-            int output) {
-        int x1 = x0 + stride;
-        int x2 = x1 + stride;
-        int x3 = x2 + stride;
-        int w0 = row * columns;
-        int w1 = w0 + columns;
-        int w2 = w1 + columns;
-        int end = from + Lanes.FLOATS.loopBound(to - from);
-        FloatVector a00 = FloatVector.zero(Lanes.FLOATS);
-        FloatVector a01 = a00;
-        FloatVector a02 = a00;
-        FloatVector a10 = a00;
-        FloatVector a11 = a00;
-        FloatVector a12 = a00;
-        FloatVector a20 = a00;
-        FloatVector a21 = a00;
-        FloatVector a22 = a00;
-        FloatVector a30 = a00;
-        FloatVector a31 = a00;
-        FloatVector a32 = a00;
-        for (int i = from; i < end; i += Lanes.COUNT) {
-            FloatVector y0 = FloatVector.fromArray(Lanes.FLOATS, block, w0 + i);
-            FloatVector y1 = FloatVector.fromArray(Lanes.FLOATS, block, w1 + i);
-            FloatVector y2 = FloatVector.fromArray(Lanes.FLOATS, block, w2 + i);
-            FloatVector v = FloatVector.fromArray(Lanes.FLOATS, data, x0 + i);
-            a00 = v.fma(y0, a00);
-            a01 = v.fma(y1, a01);
-            a02 = v.fma(y2, a02);
-            v = FloatVector.fromArray(Lanes.FLOATS, data, x1 + i);
-            a10 = v.fma(y0, a10);
-            a11 = v.fma(y1, a11);
-            a12 = v.fma(y2, a12);
-            v = FloatVector.fromArray(Lanes.FLOATS, data, x2 + i);
-            a20 = v.fma(y0, a20);
-            a21 = v.fma(y1, a21);
-            a22 = v.fma(y2, a22);
-            v = FloatVector.fromArray(Lanes.FLOATS, data, x3 + i);
-            a30 = v.fma(y0, a30);
-            a31 = v.fma(y1, a31);
-            a32 = v.fma(y2, a32);
-        }
-        a00.intoArray(lanes, 0);
-        a01.intoArray(lanes, Lanes.COUNT);
-        a02.intoArray(lanes, 2 * Lanes.COUNT);
-        a10.intoArray(lanes, 3 * Lanes.COUNT);
-        a11.intoArray(lanes, 4 * Lanes.COUNT);
-        a12.intoArray(lanes, 5 * Lanes.COUNT);
-        a20.intoArray(lanes, 6 * Lanes.COUNT);
-        a21.intoArray(lanes, 7 * Lanes.COUNT);
-        a22.intoArray(lanes, 8 * Lanes.COUNT);
-        a30.intoArray(lanes, 9 * Lanes.COUNT);
-        a31.intoArray(lanes, 10 * Lanes.COUNT);
-        a32.intoArray(lanes, 11 * Lanes.COUNT);
-        for (int t = 0; t < TOKENS; t++) {
-            for (int r = 0; r < ROWS; r++) {
-                finish(t * ROWS + r, data, x0 + t * stride, block, w0 + r * columns, from, end, to,
-                        out.data(), out.row(token + t) + output + r);
-            }
-        }
-    }
-
-    private void oneByOne(
-            float[] x, int at, float[] block, int row, int columns, int from, int to, float[] out, int output) {
-        int w = row * columns;
-        int end = from + Lanes.FLOATS.loopBound(to - from);
-        FloatVector a = FloatVector.zero(Lanes.FLOATS);
-        for (int i = from; i < end; i += Lanes.COUNT) {
-            a = FloatVector.fromArray(Lanes.FLOATS, x, at + i)
-                    .fma(FloatVector.fromArray(Lanes.FLOATS, block, w + i), a);
-        }
-        a.intoArray(lanes, 0);
-        finish(0, x, at, block, w, from, end, to, out, output);
-    }
-
-    /**
-     * Sums the lanes of the i-th vector, adds the columns from {@code end} on, and adds the piece to those before it.
-     */
-    private void finish(
-            int i, float[] x, int at, float[] w, int row, int from, int end, int to, float[] out, int output) {
-        float sum = Lanes.sum(lanes, i * Lanes.COUNT);
-        for (int c = end; c < to; c++) {
-            sum = Math.fma(x[at + c], w[row + c], sum);
-        }
-        out[output] = from == 0 ? sum : out[output] + sum;
-    }
-
     /**
      * {@code out[output + i] = x . weight[row + i]} for one token and {@code count} rows that share their scales, decoded
      * in registers.
@@ -224,7 +138,7 @@ final class VectorDots {
         for (int piece = 0; piece < weight.columns(); piece += PIECE) {
             int to = Math.min(piece + PIECE, weight.columns());
             int i = 0;
-            for (; i + 4 <= count; i += 4) {
+            for (; i + ROWS <= count; i += ROWS) {
                 if (i % NEAR_ROWS == 0 && weight.data().byteSize() >= FAR_BYTES) {
                     fetch(weight, row + i, Math.min(count - i, NEAR_ROWS), piece, to);
                 }
@@ -287,7 +201,7 @@ final class VectorDots {
         a1.intoArray(lanes, Lanes.COUNT);
         a2.intoArray(lanes, 2 * Lanes.COUNT);
         a3.intoArray(lanes, 3 * Lanes.COUNT);
-        finishBf16(4, x, at, weight, row, from, end, to, out, output);
+        finishBf16(ROWS, x, at, weight, row, from, end, to, out, output);
     }
 
     private void fourFp8Rows(Weight weight, int row, int from, int to, float[] out, int output) {
@@ -313,7 +227,7 @@ final class VectorDots {
         a1.intoArray(lanes, Lanes.COUNT);
         a2.intoArray(lanes, 2 * Lanes.COUNT);
         a3.intoArray(lanes, 3 * Lanes.COUNT);
-        finishFp8(4, weight, row, from, end, to, out, output);
+        finishFp8(ROWS, weight, row, from, end, to, out, output);
     }
 
     private void oneFp8Row(Weight weight, int row, int from, int to, float[] out, int output) {
@@ -339,7 +253,10 @@ final class VectorDots {
         finishBf16(1, x, at, weight, row, from, end, to, out, output);
     }
 
-    /** {@link #finish} for the first {@code count} vectors and as many weight rows. */
+    /**
+     * Sums the lanes of {@code count} vectors, one for each weight row, adds the columns from {@code end} on, and adds the
+     * piece to those before it.
+     */
     private void finishFp8(int count, Weight weight, int row, int from, int end, int to, float[] out, int output) {
         for (int i = 0; i < count; i++) {
             float sum = Lanes.sum(lanes, i * Lanes.COUNT) * SUM_FACTOR;

@@ -5,8 +5,11 @@ import dev.gyre.attention.simd.Lanes;
 import dev.gyre.model.checkpoint.DType;
 import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.ops.MlaShape;
+import dev.gyre.model.ops.cpu.VectorRows.Scales;
 
 import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.Map;
 
 import jdk.incubator.vector.FloatVector;
 
@@ -23,8 +26,8 @@ public final class VectorKernels implements Kernels {
     private static final int ROWS = 24;
     /** The same where weights are decoded in registers: a divisor of what shares a token times scales. */
     private static final int REGISTER_ROWS = 64;
-    /** Columns of a task of {@link #absorb}: with 128 rows they fill half a first-level cache. */
-    private static final int COLUMNS = 64;
+    /** Columns of a task of {@link #absorb}: as many as commonly share a scale. */
+    private static final int COLUMNS = 128;
 
     /** Beyond it e^x is near the largest float; x / e^-x is 0 long before. */
     private static final float EXP_LIMIT = 87f;
@@ -32,6 +35,7 @@ public final class VectorKernels implements Kernels {
     private final WorkerPool pool;
     private final float[][] scratch;
     private final VectorDots[] dots;
+    private final Map<Weight, Scales> scales = new IdentityHashMap<>();
     private final Linear linear = new Linear();
     private final Absorb absorb = new Absorb();
     private final SwiGlu swiGlu = new SwiGlu();
@@ -104,7 +108,7 @@ public final class VectorKernels implements Kernels {
         private int skip;
         private int blocks;
         private boolean decodeFirst;
-        private boolean scalesMove;
+        private Scales scales;
         private int taskRows;
         /** How many tasks there are in this product and those before it. */
         private int endTask;
@@ -135,9 +139,9 @@ public final class VectorKernels implements Kernels {
             product.headRows = headRows;
             product.outputs = outputs;
             product.skip = skip;
-            product.scalesMove = VectorRows.scalesCanMove(weight);
-            boolean inRegisters =
-                    weight.dtype() == DType.BF16 || product.scalesMove && Lanes.BYTES.length() == Lanes.COUNT;
+            product.scales = scales.computeIfAbsent(weight, VectorRows::scales);
+            boolean atTokens = product.scales == Scales.POWERS_OF_TWO || product.scales == Scales.ORDINARY;
+            boolean inRegisters = weight.dtype() == DType.BF16 || atTokens && Lanes.BYTES.length() == Lanes.COUNT;
             product.decodeFirst = rows >= MANY || !inRegisters;
             product.taskRows = product.decodeFirst ? ROWS : REGISTER_ROWS;
             product.blocks = Math.ceilDiv(outputs, product.taskRows);
@@ -195,15 +199,13 @@ public final class VectorKernels implements Kernels {
                 return;
             }
             float[] block = scratch[worker];
-            for (int i = 0; i < count; i++) {
-                if (product.scalesMove) {
-                    VectorRows.decodeCodes(weight, weightRow + i, block, i * weight.columns());
-                } else {
-                    VectorRows.decode(weight, weightRow + i, 0, weight.columns(), block, i * weight.columns());
-                }
+            boolean atTokens = product.scales == Scales.ORDINARY;
+            if (atTokens) {
+                VectorRows.decodeCodes(weight, weightRow, count, block);
+            } else {
+                VectorRows.decodeRows(weight, weightRow, count, block);
             }
-            dots[worker].many(
-                    product.rows, x, input, weight, product.scalesMove, weightRow, block, count, out, output);
+            dots[worker].many(product.rows, x, input, weight, atTokens, weightRow, block, count, out, output);
         }
     }
 
@@ -239,13 +241,14 @@ public final class VectorKernels implements Kernels {
             }
             int query = head * (shape.nope() + shape.rope());
             int target = head * (shape.latent() + shape.rope());
-            for (int row = 0; row < rows; row++) {
-                int to = out.row(row) + target;
-                combine(q.data(), q.row(row) + query, shape.nope(), block, COLUMNS, count, out.data(), to + from);
-                if (from == 0) {
-                    System.arraycopy(
-                            q.data(), q.row(row) + query + shape.nope(), out.data(), to + shape.latent(), shape.rope());
-                }
+            for (int row = 0; row < rows; row += 2) {
+                int pair = Math.min(row + 1, rows - 1);
+                combine(q.data(), q.row(row) + query, q.row(pair) + query, shape.nope(), block, COLUMNS, count,
+                        out.data(), out.row(row) + target + from, out.row(pair) + target + from);
+            }
+            for (int row = 0; row < rows && from == 0; row++) {
+                int rope = q.row(row) + query + shape.nope();
+                System.arraycopy(q.data(), rope, out.data(), out.row(row) + target + shape.latent(), shape.rope());
             }
         }
     }
@@ -271,37 +274,67 @@ public final class VectorKernels implements Kernels {
     }
 
     /**
-     * {@code out[output + c] = sum over n of x[at + n] * block[n, c]} for {@code count} columns, in the order of n.
+     * {@code out[output + c] = sum over n of x[at + n] * block[n, c]} for {@code count} columns, in the order of n, for
+     * two tokens, which may be the same.
      *
      * @param block rows {@code stride} apart
      */
     private static void combine(
-            float[] x, int at, int n, float[] block, int stride, int count, float[] out, int output) {
+            float[] x,
+            int at0,
+            int at1,
+            int n,
+            float[] block,
+            int stride,
+            int count,
+            float[] out,
+            int output0,
+            int output1) {
         int c = 0;
         for (; c + 4 * Lanes.COUNT <= count; c += 4 * Lanes.COUNT) {
-            FloatVector a0 = FloatVector.zero(Lanes.FLOATS);
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
+            FloatVector a00 = FloatVector.zero(Lanes.FLOATS);
+            FloatVector a01 = a00;
+            FloatVector a02 = a00;
+            FloatVector a03 = a00;
+            FloatVector a10 = a00;
+            FloatVector a11 = a00;
+            FloatVector a12 = a00;
+            FloatVector a13 = a00;
             for (int i = 0; i < n; i++) {
-                FloatVector v = FloatVector.broadcast(Lanes.FLOATS, x[at + i]);
+                FloatVector v0 = FloatVector.broadcast(Lanes.FLOATS, x[at0 + i]);
+                FloatVector v1 = FloatVector.broadcast(Lanes.FLOATS, x[at1 + i]);
                 int w = i * stride + c;
-                a0 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w), a0);
-                a1 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + Lanes.COUNT), a1);
-                a2 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + 2 * Lanes.COUNT), a2);
-                a3 = v.fma(FloatVector.fromArray(Lanes.FLOATS, block, w + 3 * Lanes.COUNT), a3);
+                FloatVector y = FloatVector.fromArray(Lanes.FLOATS, block, w);
+                a00 = v0.fma(y, a00);
+                a10 = v1.fma(y, a10);
+                y = FloatVector.fromArray(Lanes.FLOATS, block, w + Lanes.COUNT);
+                a01 = v0.fma(y, a01);
+                a11 = v1.fma(y, a11);
+                y = FloatVector.fromArray(Lanes.FLOATS, block, w + 2 * Lanes.COUNT);
+                a02 = v0.fma(y, a02);
+                a12 = v1.fma(y, a12);
+                y = FloatVector.fromArray(Lanes.FLOATS, block, w + 3 * Lanes.COUNT);
+                a03 = v0.fma(y, a03);
+                a13 = v1.fma(y, a13);
             }
-            a0.intoArray(out, output + c);
-            a1.intoArray(out, output + c + Lanes.COUNT);
-            a2.intoArray(out, output + c + 2 * Lanes.COUNT);
-            a3.intoArray(out, output + c + 3 * Lanes.COUNT);
+            a00.intoArray(out, output0 + c);
+            a01.intoArray(out, output0 + c + Lanes.COUNT);
+            a02.intoArray(out, output0 + c + 2 * Lanes.COUNT);
+            a03.intoArray(out, output0 + c + 3 * Lanes.COUNT);
+            a10.intoArray(out, output1 + c);
+            a11.intoArray(out, output1 + c + Lanes.COUNT);
+            a12.intoArray(out, output1 + c + 2 * Lanes.COUNT);
+            a13.intoArray(out, output1 + c + 3 * Lanes.COUNT);
         }
         for (; c < count; c++) {
-            float sum = 0;
+            float sum0 = 0;
+            float sum1 = 0;
             for (int i = 0; i < n; i++) {
-                sum = Math.fma(x[at + i], block[i * stride + c], sum);
+                sum0 = Math.fma(x[at0 + i], block[i * stride + c], sum0);
+                sum1 = Math.fma(x[at1 + i], block[i * stride + c], sum1);
             }
-            out[output + c] = sum;
+            out[output0 + c] = sum0;
+            out[output1 + c] = sum1;
         }
     }
 
