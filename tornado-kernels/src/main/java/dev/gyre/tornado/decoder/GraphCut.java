@@ -5,9 +5,9 @@ import dev.gyre.tornado.graph.Call;
 import dev.gyre.tornado.graph.KernelGraph;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashSet;
-import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -59,8 +59,8 @@ final class GraphCut {
     private final List<Section> sections;
     private final Set<Object> always;
     private final Object common;
-    /** The first and the last section that use an array. */
-    private final Map<Object, Range> spans = new IdentityHashMap<>();
+    /** The first and the last section that use an array. (An array equals no other.) */
+    private final Map<Object, Range> spans = new LinkedHashMap<>();
     private final List<Range> ranges = new ArrayList<>();
 
     /**
@@ -128,8 +128,12 @@ final class GraphCut {
         return kernels;
     }
 
+    /**
+     * What kernels use, in the order in which they do: TornadoVM allocates arrays in the order in which it hears of them,
+     * and where memory runs out it does not give all of them back.
+     */
     private static Set<Object> arrays(List<Kernel> kernels) {
-        Set<Object> arrays = Collections.newSetFromMap(new IdentityHashMap<>());
+        Set<Object> arrays = new LinkedHashSet<>();
         for (Kernel kernel : kernels) {
             kernel.call().arguments().stream().filter(argument -> !(argument instanceof Integer)).forEach(arrays::add);
         }
