@@ -110,13 +110,16 @@ class MistakesTest {
     /** Built or not, TornadoVM does not run here; nothing else has devices. */
     @Test
     void tornadoWithoutTornadoVm() {
-        for (String phase : List.of("prefill", "decode", "indexer", "topk")) {
-            String option = "--dsa-" + phase + "-backend";
+        for (String option : List.of(
+                "--dsa-prefill-backend",
+                "--dsa-decode-backend",
+                "--dsa-indexer-backend",
+                "--dsa-topk-backend",
+                "--linear-backend")) {
             Outcome outcome = Outcome.of("generate", "--tokens", "5", option, "tornado");
             check(outcome.code(), option + " tornado", outcome);
             assertTrue(outcome.err().contains("set TORNADOVM_HOME"), outcome.err());
         }
-        check(2, "vector, reference", Outcome.of("generate", "--tokens", "5", "--linear-backend", "tornado"));
         Outcome device = Outcome.with(Map.of("GYRE_DEVICE", "0:0"), "generate", "--tokens", "5");
         check(2, "--dsa-decode-backend tornado", device);
         assertTrue(device.err().startsWith("engine: --device 0:0 needs"), device.err());
