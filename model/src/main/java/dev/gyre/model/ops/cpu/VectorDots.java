@@ -48,8 +48,9 @@ final class VectorDots {
     /** Sums by lanes, on their way to one number: kept as vectors until then, they would become objects. */
     private final float[] lanes = new float[ROWS * Lanes.COUNT];
     private final DotTile tile = new DotTile();
+    private final RegisterTile registers = new RegisterTile();
     private int fetched;
-    /** {@code [TOKENS, columns]}: tokens times the scales of a block row. */
+    /** {@code [RegisterTile.TOKENS, columns]}: tokens times the scales of a block row. */
     private float[] scaled = new float[0];
 
     /**
@@ -108,10 +109,76 @@ final class VectorDots {
         }
     }
 
+    /**
+     * The same as {@link #one} for several tokens: {@code out[t, output + i] = x[t, input:] . weight[row + i]}, rows
+     * decoded in registers for eight tokens at a time.
+     */
+    void group(
+            int tokens, HostTensor x, int input, Weight weight, int row, int count, HostTensor out, int output) {
+        boolean fp8 = weight.dtype() == DType.F8_E4M3;
+        int columns = weight.columns();
+        for (int token = 0; token < tokens; token += RegisterTile.TOKENS) {
+            int group = Math.min(RegisterTile.TOKENS, tokens - token);
+            int at = x.row(token) + input;
+            if (fp8) {
+                for (int t = 0; t < group; t++) {
+                    scale(x.data(), at + t * x.stride(), weight, row, TOKEN_FACTOR, t * columns);
+                }
+            }
+            float[] data = fp8 ? scaled : x.data();
+            int first = fp8 ? 0 : at;
+            int stride = fp8 ? columns : x.stride();
+            for (int piece = 0; piece < columns; piece += PIECE) {
+                int width = Math.min(PIECE, columns - piece);
+                for (int i = 0; i < count; i += RegisterTile.ROWS * RegisterTile.SLOTS) {
+                    int rows = Math.min(RegisterTile.ROWS * RegisterTile.SLOTS, count - i);
+                    tiles(data, first + piece, stride, group, weight, row + i, rows, piece, width);
+                    for (int t = 0; t < group; t++) {
+                        finish(rows, t, data, first + t * stride, weight, row + i, piece, piece + width, out.data(),
+                                out.row(token + t) + output + i);
+                    }
+                }
+            }
+        }
+    }
+
+    /** Products of some tokens with {@code width} columns from {@code piece} on of {@code count} rows, a tile a slot. */
+    private void tiles(
+            float[] x, int at, int stride, int tokens, Weight weight, int row, int count, int piece, int width) {
+        boolean fp8 = weight.dtype() == DType.F8_E4M3;
+        for (int i = 0; i < count; i += RegisterTile.ROWS) {
+            long row0 = (row + i) * (long) weight.columns() + piece;
+            long row1 = i + 1 < count ? row0 + weight.columns() : row0;
+            int slot = i / RegisterTile.ROWS;
+            if (fp8) {
+                registers.fp8(slot, x, at, stride, tokens, weight.data(), row0, row1, width);
+            } else {
+                registers.bf16(slot, x, at, stride, tokens, weight.data(), row0, row1, width);
+            }
+        }
+    }
+
+    /** As {@link #finishFp8} and {@link #finishBf16}, a token's products with {@code count} rows. */
+    private void finish(int count, int token, float[] x, int at, Weight weight, int row, int from, int to, float[] out,
+            int output) {
+        boolean fp8 = weight.dtype() == DType.F8_E4M3;
+        int end = from + Lanes.FLOATS.loopBound(to - from);
+        for (int i = 0; i < count; i++) {
+            float sum = registers.product(i / RegisterTile.ROWS, token, i % RegisterTile.ROWS);
+            sum = fp8 ? sum * SUM_FACTOR : sum;
+            for (int c = end; c < to; c++) {
+                sum = fp8
+                        ? Math.fma(x[at + c] * (1 / TOKEN_FACTOR), VectorRows.code(weight, row + i, c), sum)
+                        : Math.fma(x[at + c], weight.value(row + i, c), sum);
+            }
+            out[output + i] = from == 0 ? sum : out[output + i] + sum;
+        }
+    }
+
     /** {@code scaled[to + c] = x[at + c] * scale(row, c) * factor}. */
     private void scale(float[] x, int at, Weight weight, int row, float factor, int to) {
-        if (scaled.length < TOKENS * weight.columns()) {
-            scaled = new float[Math.multiplyExact(TOKENS, weight.columns())];
+        if (scaled.length < RegisterTile.TOKENS * weight.columns()) {
+            scaled = new float[Math.multiplyExact(RegisterTile.TOKENS, weight.columns())];
         }
         for (int start = 0; start < weight.columns(); start += weight.blockColumns()) {
             int end = Math.min(start + weight.blockColumns(), weight.columns());

@@ -14,13 +14,13 @@ import java.util.Map;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Matrix products with the Vector API. A task takes a block of weight rows. For few tokens the weights are decoded in
- * registers; for many, a block of rows is decoded once to scratch that stays in the second-level cache, and multiplied
- * with four tokens at a time. Both sum in the same order ({@link VectorDots}), so a token's result does not depend on
- * how many others there are.
+ * Matrix products with the Vector API. A task takes a block of weight rows, decoded in registers: for few tokens by each of
+ * them, for more by eight together ({@link RegisterTile}). Where a processor has too few registers for that, a block of
+ * rows is decoded once to scratch that stays in the second-level cache, and multiplied with four tokens at a time. All
+ * sum in the same order ({@link VectorDots}), so a token's result does not depend on how many others there are.
  */
 public final class VectorKernels implements Kernels {
-    /** From this many tokens on, decoding a block first pays. */
+    /** From this many tokens on, it pays to use a decoded weight for several of them. */
     private static final int MANY = 4;
     /** Weight rows of a task: a multiple of the three that are multiplied together. */
     private static final int ROWS = 24;
@@ -108,6 +108,8 @@ public final class VectorKernels implements Kernels {
         private int skip;
         private int blocks;
         private boolean decodeFirst;
+        /** Whether several tokens are multiplied with a decoded vector; otherwise each by itself. */
+        private boolean grouped;
         private Scales scales;
         private int taskRows;
         /** How many tasks there are in this product and those before it. */
@@ -142,7 +144,8 @@ public final class VectorKernels implements Kernels {
             product.scales = scales.computeIfAbsent(weight, VectorRows::scales);
             boolean atTokens = product.scales == Scales.POWERS_OF_TWO || product.scales == Scales.ORDINARY;
             boolean inRegisters = weight.dtype() == DType.BF16 || atTokens && Lanes.BYTES.length() == Lanes.COUNT;
-            product.decodeFirst = rows >= MANY || !inRegisters;
+            product.grouped = rows >= MANY && inRegisters && RegisterTile.FITS;
+            product.decodeFirst = !inRegisters || rows >= MANY && !product.grouped;
             product.taskRows = product.decodeFirst ? ROWS : REGISTER_ROWS;
             product.blocks = Math.ceilDiv(outputs, product.taskRows);
             if (product.decodeFirst) {
@@ -191,6 +194,10 @@ public final class VectorKernels implements Kernels {
             Weight weight = product.weight;
             HostTensor x = product.x;
             HostTensor out = product.out;
+            if (product.grouped) {
+                dots[worker].group(product.rows, x, input, weight, weightRow, count, out, output);
+                return;
+            }
             if (!product.decodeFirst) {
                 for (int row = 0; row < product.rows; row++) {
                     int to = out.row(row) + output;

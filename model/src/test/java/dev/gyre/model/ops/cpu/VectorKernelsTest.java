@@ -157,6 +157,16 @@ class VectorKernelsTest {
         }
     }
 
+    /** So long that they are summed in more than one piece. */
+    @ParameterizedTest
+    @EnumSource(DType.class)
+    void linearOfLongRows(DType dtype) {
+        Weight weight = weight(dtype, 5, VectorDots.PIECE + 37);
+        for (int rows : new int[] {1, 4, 11}) {
+            compareLinear(input(rows, weight.columns()), rows, weight, rows + " rows");
+        }
+    }
+
     /** 576 rows are four and a half blocks of 128. */
     @ParameterizedTest
     @ValueSource(ints = {128, 64, 20})
