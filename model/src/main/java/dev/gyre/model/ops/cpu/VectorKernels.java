@@ -26,8 +26,6 @@ public final class VectorKernels implements Kernels {
     private static final int ROWS = 24;
     /** The same where weights are decoded in registers: a divisor of what shares a token times scales. */
     private static final int REGISTER_ROWS = 64;
-    /** Columns of a task of {@link #absorb}: as many as commonly share a scale. */
-    private static final int COLUMNS = 128;
 
     /** Beyond it e^x is near the largest float; x / e^-x is 0 long before. */
     private static final float EXP_LIMIT = 87f;
@@ -37,7 +35,7 @@ public final class VectorKernels implements Kernels {
     private final VectorDots[] dots;
     private final Map<Weight, Scales> scales = new IdentityHashMap<>();
     private final Linear linear = new Linear();
-    private final Absorb absorb = new Absorb();
+    private final VectorAbsorb absorb;
     private final SwiGlu swiGlu = new SwiGlu();
 
     /** @param pool the threads that share weight rows */
@@ -46,6 +44,7 @@ public final class VectorKernels implements Kernels {
         scratch = new float[pool.threads()][0];
         dots = new VectorDots[pool.threads()];
         Arrays.setAll(dots, i -> new VectorDots());
+        absorb = new VectorAbsorb(pool);
     }
 
     private void reserve(int size) {
@@ -89,7 +88,7 @@ public final class VectorKernels implements Kernels {
 
     @Override
     public void absorb(int rows, HostTensor q, Weight kvB, MlaShape shape, HostTensor out) {
-        absorb.start(rows, q, kvB, shape, out);
+        absorb.run(rows, q, kvB, shape, out);
     }
 
     /**
@@ -216,50 +215,6 @@ public final class VectorKernels implements Kernels {
         }
     }
 
-    /** {@code out = q_nope W_UK} for some columns of a head: lanes run along the latent. */
-    private final class Absorb implements WorkerPool.Task {
-        private int rows;
-        private HostTensor q;
-        private Weight weight;
-        private MlaShape shape;
-        private HostTensor out;
-        private int blocks;
-
-        void start(int rows, HostTensor q, Weight weight, MlaShape shape, HostTensor out) {
-            this.rows = rows;
-            this.q = q;
-            this.weight = weight;
-            this.shape = shape;
-            this.out = out;
-            blocks = Math.ceilDiv(shape.latent(), COLUMNS);
-            reserve(shape.nope() * COLUMNS);
-            pool.run(Math.multiplyExact(shape.heads(), blocks), this);
-        }
-
-        @Override
-        public void run(int index, int worker) {
-            int head = index / blocks;
-            int from = index % blocks * COLUMNS;
-            int count = Math.min(COLUMNS, shape.latent() - from);
-            float[] block = scratch[worker];
-            int weightRow = head * (shape.nope() + shape.value());
-            for (int n = 0; n < shape.nope(); n++) {
-                VectorRows.decode(weight, weightRow + n, from, from + count, block, n * COLUMNS);
-            }
-            int query = head * (shape.nope() + shape.rope());
-            int target = head * (shape.latent() + shape.rope());
-            for (int row = 0; row < rows; row += 2) {
-                int pair = Math.min(row + 1, rows - 1);
-                combine(q.data(), q.row(row) + query, q.row(pair) + query, shape.nope(), block, COLUMNS, count,
-                        out.data(), out.row(row) + target + from, out.row(pair) + target + from);
-            }
-            for (int row = 0; row < rows && from == 0; row++) {
-                int rope = q.row(row) + query + shape.nope();
-                System.arraycopy(q.data(), rope, out.data(), out.row(row) + target + shape.latent(), shape.rope());
-            }
-        }
-    }
-
     /** {@code silu(gate) * up}, a row a task. */
     private final class SwiGlu implements WorkerPool.Task {
         private HostTensor gate;
@@ -277,71 +232,6 @@ public final class VectorKernels implements Kernels {
         public void run(int row, int worker) {
             swiGlu(
                     gate.data(), gate.row(row), up.data(), up.row(row), out.data(), out.row(row), gate.columns());
-        }
-    }
-
-    /**
-     * {@code out[output + c] = sum over n of x[at + n] * block[n, c]} for {@code count} columns, in the order of n, for
-     * two tokens, which may be the same.
-     *
-     * @param block rows {@code stride} apart
-     */
-    private static void combine(
-            float[] x,
-            int at0,
-            int at1,
-            int n,
-            float[] block,
-            int stride,
-            int count,
-            float[] out,
-            int output0,
-            int output1) {
-        int c = 0;
-        for (; c + 4 * Lanes.COUNT <= count; c += 4 * Lanes.COUNT) {
-            FloatVector a00 = FloatVector.zero(Lanes.FLOATS);
-            FloatVector a01 = a00;
-            FloatVector a02 = a00;
-            FloatVector a03 = a00;
-            FloatVector a10 = a00;
-            FloatVector a11 = a00;
-            FloatVector a12 = a00;
-            FloatVector a13 = a00;
-            for (int i = 0; i < n; i++) {
-                FloatVector v0 = FloatVector.broadcast(Lanes.FLOATS, x[at0 + i]);
-                FloatVector v1 = FloatVector.broadcast(Lanes.FLOATS, x[at1 + i]);
-                int w = i * stride + c;
-                FloatVector y = FloatVector.fromArray(Lanes.FLOATS, block, w);
-                a00 = v0.fma(y, a00);
-                a10 = v1.fma(y, a10);
-                y = FloatVector.fromArray(Lanes.FLOATS, block, w + Lanes.COUNT);
-                a01 = v0.fma(y, a01);
-                a11 = v1.fma(y, a11);
-                y = FloatVector.fromArray(Lanes.FLOATS, block, w + 2 * Lanes.COUNT);
-                a02 = v0.fma(y, a02);
-                a12 = v1.fma(y, a12);
-                y = FloatVector.fromArray(Lanes.FLOATS, block, w + 3 * Lanes.COUNT);
-                a03 = v0.fma(y, a03);
-                a13 = v1.fma(y, a13);
-            }
-            a00.intoArray(out, output0 + c);
-            a01.intoArray(out, output0 + c + Lanes.COUNT);
-            a02.intoArray(out, output0 + c + 2 * Lanes.COUNT);
-            a03.intoArray(out, output0 + c + 3 * Lanes.COUNT);
-            a10.intoArray(out, output1 + c);
-            a11.intoArray(out, output1 + c + Lanes.COUNT);
-            a12.intoArray(out, output1 + c + 2 * Lanes.COUNT);
-            a13.intoArray(out, output1 + c + 3 * Lanes.COUNT);
-        }
-        for (; c < count; c++) {
-            float sum0 = 0;
-            float sum1 = 0;
-            for (int i = 0; i < n; i++) {
-                sum0 = Math.fma(x[at0 + i], block[i * stride + c], sum0);
-                sum1 = Math.fma(x[at1 + i], block[i * stride + c], sum1);
-            }
-            out[output0 + c] = sum0;
-            out[output1 + c] = sum1;
         }
     }
 

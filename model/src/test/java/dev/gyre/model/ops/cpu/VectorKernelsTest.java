@@ -246,6 +246,34 @@ class VectorKernelsTest {
         }
     }
 
+    /** Few tokens decode in registers, many to memory first, and so do some scales: all to the same bits. */
+    @Test
+    void absorbOfFewAndMany() {
+        MlaShape shape = new MlaShape(2, 192, 64, 64, 512, 1); // a head is two blocks of scales
+        float[] scales = new float[4 * 4];
+        for (int i = 0; i < scales.length; i++) {
+            scales[i] = 0.05f * (float) random.nextGaussian();
+        }
+        for (float special : new float[] {0.01f, 0x1p8f}) {
+            scales[6] = special;
+            Weight kvB = fp8(2 * 256, 512, 128, scales);
+            HostTensor q = input(40, 2 * 256);
+            HostTensor many = output(40, 2 * 576);
+            vector.absorb(40, q, kvB, shape, many);
+            HostTensor expected = output(40, 2 * 576);
+            reference.absorb(40, q, kvB, shape, expected);
+            assertClose(expected, many, 40, "absorb with a scale of " + special);
+            for (int rows = 1; rows <= 3; rows++) {
+                HostTensor few = output(rows, 2 * 576);
+                vector.absorb(rows, part(q, 7), kvB, shape, few);
+                for (int row = 0; row < rows; row++) {
+                    assertSameBits(many, 7 + row, few, row, "absorb of " + rows + " with a scale of " + special);
+                }
+                assertOutsideIsNaN(few, rows);
+            }
+        }
+    }
+
     private static void assertClose(HostTensor expected, HostTensor found, int rows, String where) {
         for (int row = 0; row < rows; row++) {
             double largest = 0;
