@@ -25,6 +25,8 @@ final class VectorDots {
      * too short for what it costs to begin them.
      */
     static final int PIECE = 8192;
+    /** Weight rows that {@link #group} multiplies before it sums. */
+    static final int GROUP_ROWS = RegisterTile.ROWS * RegisterTile.SLOTS;
 
     /** Tokens that are multiplied together where they are many. */
     private static final int TOKENS = DotTile.X_ROWS;
@@ -130,8 +132,8 @@ final class VectorDots {
             int stride = fp8 ? columns : x.stride();
             for (int piece = 0; piece < columns; piece += PIECE) {
                 int width = Math.min(PIECE, columns - piece);
-                for (int i = 0; i < count; i += RegisterTile.ROWS * RegisterTile.SLOTS) {
-                    int rows = Math.min(RegisterTile.ROWS * RegisterTile.SLOTS, count - i);
+                for (int i = 0; i < count; i += GROUP_ROWS) {
+                    int rows = Math.min(GROUP_ROWS, count - i);
                     tiles(data, first + piece, stride, group, weight, row + i, rows, piece, width);
                     for (int t = 0; t < group; t++) {
                         finish(rows, t, data, first + t * stride, weight, row + i, piece, piece + width, out.data(),

@@ -26,6 +26,8 @@ public final class VectorKernels implements Kernels {
     private static final int ROWS = 24;
     /** The same where weights are decoded in registers: a divisor of what shares a token times scales. */
     private static final int REGISTER_ROWS = 64;
+    /** Bytes of weights that several groups of tokens are multiplied with: half of a common second-level cache. */
+    private static final int GROUP_BYTES = 512 << 10;
 
     /** Beyond it e^x is near the largest float; x / e^-x is 0 long before. */
     private static final float EXP_LIMIT = 87f;
@@ -145,7 +147,7 @@ public final class VectorKernels implements Kernels {
             boolean inRegisters = weight.dtype() == DType.BF16 || atTokens && Lanes.BYTES.length() == Lanes.COUNT;
             product.grouped = rows >= MANY && inRegisters && RegisterTile.FITS;
             product.decodeFirst = !inRegisters || rows >= MANY && !product.grouped;
-            product.taskRows = product.decodeFirst ? ROWS : REGISTER_ROWS;
+            product.taskRows = product.decodeFirst ? ROWS : product.grouped ? groupRows(weight) : REGISTER_ROWS;
             product.blocks = Math.ceilDiv(outputs, product.taskRows);
             if (product.decodeFirst) {
                 reserve(Math.multiplyExact(ROWS, weight.columns()));
@@ -153,6 +155,13 @@ public final class VectorKernels implements Kernels {
             int before = count == 0 ? 0 : products[count - 1].endTask;
             product.endTask = Math.addExact(before, Math.multiplyExact(heads, product.blocks));
             count++;
+        }
+
+        /** As many rows as stay in the second-level cache, beside eight tokens, until all tokens were multiplied with them. */
+        private int groupRows(Weight weight) {
+            int columns = Math.min(weight.columns(), VectorDots.PIECE);
+            int rows = GROUP_BYTES / (columns * weight.dtype().bytes());
+            return Math.clamp(rows - rows % VectorDots.GROUP_ROWS, VectorDots.GROUP_ROWS, REGISTER_ROWS);
         }
 
         void run() {
