@@ -35,7 +35,7 @@ class AllocationTest {
      * the JVM ends: 60 to 260 KB in some JVMs, so the best of a few counts. All loops would be 1 MB, in every JVM.
      */
     private static final long MOST_BYTES = 200_000;
-    private static final int JVMS = 4;
+    private static final int JVMS = 8;
 
     @ParameterizedTest
     @ValueSource(ints = {1, 2})

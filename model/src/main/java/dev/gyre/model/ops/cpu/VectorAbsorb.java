@@ -8,6 +8,7 @@ import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.ops.MlaShape;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 import jdk.incubator.vector.FloatVector;
 
@@ -27,6 +28,8 @@ final class VectorAbsorb implements WorkerPool.Task {
     private final WorkerPool pool;
     /** By worker, {@code [nope, COLUMNS]}: a decoded block. */
     private final float[][] scratch;
+    /** By worker, {@code [nope]}: what codes of a strip are multiplied with. */
+    private final float[][] factors;
     private int rows;
     private HostTensor q;
     private Weight weight;
@@ -37,6 +40,7 @@ final class VectorAbsorb implements WorkerPool.Task {
     VectorAbsorb(WorkerPool pool) {
         this.pool = pool;
         scratch = new float[pool.threads()][0];
+        factors = new float[pool.threads()][0];
     }
 
     /** As in {@link Kernels#absorb}. */
@@ -58,20 +62,22 @@ final class VectorAbsorb implements WorkerPool.Task {
         int weightRow = head * (shape.nope() + shape.value());
         int query = head * (shape.nope() + shape.rope());
         int target = head * (shape.latent() + shape.rope());
-        boolean few = rows <= FEW && decodesInRegisters(weightRow, from, count);
-        float[] block = few ? null : decode(weightRow, from, count, worker);
-        for (int row = 0; row < rows; row += 2) {
-            int pair = Math.min(row + 1, rows - 1);
-            int x0 = q.row(row) + query;
-            int x1 = q.row(pair) + query;
-            int to0 = out.row(row) + target + from;
-            int to1 = out.row(pair) + target + from;
-            if (few) {
-                for (int c = 0; c < count; c += STRIP) {
-                    combineFp8(x0, x1, weightRow, from + c, to0 + c, to1 + c);
+        if (rows <= FEW && decodesInRegisters(weightRow, from, count)) {
+            for (int c = 0; c < count; c += STRIP) {
+                float[] scales = factors(weightRow, from + c, worker);
+                for (int row = 0; row < rows; row += 2) {
+                    int pair = Math.min(row + 1, rows - 1);
+                    int to = target + from + c;
+                    combineFp8(q.row(row) + query, q.row(pair) + query, weightRow, from + c, scales, out.row(row) + to,
+                            out.row(pair) + to);
                 }
-            } else {
-                combine(x0, x1, block, count, to0, to1);
+            }
+        } else {
+            float[] block = decode(weightRow, from, count, worker);
+            for (int row = 0; row < rows; row += 2) {
+                int pair = Math.min(row + 1, rows - 1);
+                int to = target + from;
+                combine(q.row(row) + query, q.row(pair) + query, block, count, out.row(row) + to, out.row(pair) + to);
             }
         }
         for (int row = 0; row < rows && from == 0; row++) {
@@ -80,12 +86,11 @@ final class VectorAbsorb implements WorkerPool.Task {
         }
     }
 
-    /** Whether all strips of these columns share their scales, and {@link Decoding#fp8} can be multiplied with them. */
+    /** Whether no strip of these columns lies in two blocks of scales, and all scales suit {@link Decoding#fp8}. */
     private boolean decodesInRegisters(int weightRow, int from, int count) {
         if (weight.dtype() != DType.F8_E4M3
                 || Lanes.BYTES.length() != Lanes.COUNT
                 || count % STRIP != 0
-                || from % STRIP != 0
                 || weight.blockColumns() % STRIP != 0) {
             return false;
         }
@@ -98,6 +103,19 @@ final class VectorAbsorb implements WorkerPool.Task {
             }
         }
         return true;
+    }
+
+    /** By row, the factor of {@link Decoding#fp8} for the strip at this column. */
+    private float[] factors(int weightRow, int column, int worker) {
+        if (factors[worker].length < shape.nope()) {
+            factors[worker] = new float[shape.nope()];
+        }
+        for (int n = 0; n < shape.nope(); ) {
+            int end = Math.min(shape.nope(), weight.endOfScales(weightRow + n) - weightRow);
+            Arrays.fill(factors[worker], n, end, weight.scale(weightRow + n, column) * Decoding.FP8_FACTOR);
+            n = end;
+        }
+        return factors[worker];
     }
 
     private float[] decode(int weightRow, int from, int count, int worker) {
@@ -114,7 +132,7 @@ final class VectorAbsorb implements WorkerPool.Task {
      * {@code out[to + c] = sum over n of q[x + n] * weight[row + n, column + c]} for a strip of columns, in the order of n,
      * for two tokens, which may be the same.
      */
-    private void combineFp8(int x0, int x1, int row, int column, int to0, int to1) {
+    private void combineFp8(int x0, int x1, int row, int column, float[] scales, int to0, int to1) {
         float[] x = q.data();
         MemorySegment data = weight.data();
         int columns = weight.columns();
@@ -126,27 +144,23 @@ final class VectorAbsorb implements WorkerPool.Task {
         FloatVector a11 = a00;
         FloatVector a12 = a00;
         FloatVector a13 = a00;
-        for (int n = 0; n < shape.nope(); ) {
-            int end = Math.min(shape.nope(), weight.endOfScales(row + n) - row);
-            FloatVector factor =
-                    FloatVector.broadcast(Lanes.FLOATS, weight.scale(row + n, column) * Decoding.FP8_FACTOR);
-            for (; n < end; n++) {
-                long at = (row + n) * (long) columns + column;
-                FloatVector v0 = FloatVector.broadcast(Lanes.FLOATS, x[x0 + n]);
-                FloatVector v1 = FloatVector.broadcast(Lanes.FLOATS, x[x1 + n]);
-                FloatVector y = Decoding.fp8(data, at).mul(factor);
-                a00 = v0.fma(y, a00);
-                a10 = v1.fma(y, a10);
-                y = Decoding.fp8(data, at + Lanes.COUNT).mul(factor);
-                a01 = v0.fma(y, a01);
-                a11 = v1.fma(y, a11);
-                y = Decoding.fp8(data, at + 2 * Lanes.COUNT).mul(factor);
-                a02 = v0.fma(y, a02);
-                a12 = v1.fma(y, a12);
-                y = Decoding.fp8(data, at + 3 * Lanes.COUNT).mul(factor);
-                a03 = v0.fma(y, a03);
-                a13 = v1.fma(y, a13);
-            }
+        for (int n = 0; n < shape.nope(); n++) {
+            long at = (row + n) * (long) columns + column;
+            FloatVector factor = FloatVector.broadcast(Lanes.FLOATS, scales[n]);
+            FloatVector v0 = FloatVector.broadcast(Lanes.FLOATS, x[x0 + n]);
+            FloatVector v1 = FloatVector.broadcast(Lanes.FLOATS, x[x1 + n]);
+            FloatVector y = Decoding.fp8(data, at).mul(factor);
+            a00 = v0.fma(y, a00);
+            a10 = v1.fma(y, a10);
+            y = Decoding.fp8(data, at + Lanes.COUNT).mul(factor);
+            a01 = v0.fma(y, a01);
+            a11 = v1.fma(y, a11);
+            y = Decoding.fp8(data, at + 2 * Lanes.COUNT).mul(factor);
+            a02 = v0.fma(y, a02);
+            a12 = v1.fma(y, a12);
+            y = Decoding.fp8(data, at + 3 * Lanes.COUNT).mul(factor);
+            a03 = v0.fma(y, a03);
+            a13 = v1.fma(y, a13);
         }
         float[] target = out.data();
         a00.intoArray(target, to0);

@@ -14,17 +14,18 @@ import java.util.Map;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Matrix products with the Vector API. A task takes a block of weight rows, decoded in registers: for few tokens by each of
- * them, for more by eight together ({@link RegisterTile}). Where a processor has too few registers for that, a block of
- * rows is decoded once to scratch that stays in the second-level cache, and multiplied with four tokens at a time. All
- * sum in the same order ({@link VectorDots}), so a token's result does not depend on how many others there are.
+ * Matrix products with the Vector API. A task takes a block of weight rows. FP8 and bf16 are decoded in registers: for few
+ * tokens by each of them, for more by eight together ({@link RegisterTile}). Where that cannot be, for want of registers or
+ * because of the format or its scales, a block of rows is decoded once to scratch that stays in the second-level cache, and
+ * multiplied with four tokens at a time. All sum in the same order ({@link VectorDots}), so a token's result does not depend
+ * on how many others there are.
  */
 public final class VectorKernels implements Kernels {
     /** From this many tokens on, it pays to use a decoded weight for several of them. */
     private static final int MANY = 4;
     /** Weight rows of a task: a multiple of the three that are multiplied together. */
     private static final int ROWS = 24;
-    /** The same where weights are decoded in registers: a divisor of what shares a token times scales. */
+    /** At most so many where weights are decoded in registers: a divisor of what shares a token times scales. */
     private static final int REGISTER_ROWS = 64;
     /** Bytes of weights that several groups of tokens are multiplied with: half of a common second-level cache. */
     private static final int GROUP_BYTES = 512 << 10;
@@ -157,10 +158,9 @@ public final class VectorKernels implements Kernels {
             count++;
         }
 
-        /** As many rows as stay in the second-level cache, beside eight tokens, until all tokens were multiplied with them. */
+        /** As many rows as stay in the second-level cache until all tokens were multiplied with them. */
         private int groupRows(Weight weight) {
-            int columns = Math.min(weight.columns(), VectorDots.PIECE);
-            int rows = GROUP_BYTES / (columns * weight.dtype().bytes());
+            int rows = GROUP_BYTES / Math.multiplyExact(weight.columns(), weight.dtype().bytes());
             return Math.clamp(rows - rows % VectorDots.GROUP_ROWS, VectorDots.GROUP_ROWS, REGISTER_ROWS);
         }
 

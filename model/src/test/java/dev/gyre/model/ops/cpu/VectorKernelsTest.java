@@ -15,6 +15,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 
 /** The vector kernels against their scalar twins, and the promise that a token's result depends on no other token. */
@@ -164,6 +165,29 @@ class VectorKernelsTest {
         Weight weight = weight(dtype, 5, VectorDots.PIECE + 37);
         for (int rows : new int[] {1, 4, 11}) {
             compareLinear(input(rows, weight.columns()), rows, weight, rows + " rows");
+        }
+    }
+
+    /** Scales at the tokens, at the weights or at either, rows of several pieces, more rows than a task has: the same bits. */
+    @Test
+    void groupsDoNotChangeABit() {
+        int longRow = VectorDots.PIECE + 37;
+        for (Weight weight : List.of(
+                weight(DType.BF16, 100, longRow),
+                weight(DType.F8_E4M3, 100, longRow),
+                fp8(70, 300, 128, new float[] {0.25f, 2f, 0x1p-9f}),
+                fp8(70, 300, 128, new float[] {0.25f, 0x1p12f, 3e-3f}),
+                fp8(70, 300, 20, new float[4 * 15]))) {
+            HostTensor x = input(19, weight.columns());
+            HostTensor together = output(19, weight.rows());
+            vector.linear(19, x, weight, together);
+            for (int rows : new int[] {1, 3, 4, 9}) {
+                HostTensor few = output(rows, weight.rows());
+                vector.linear(rows, part(x, 5), weight, few);
+                for (int row = 0; row < rows; row++) {
+                    assertSameBits(together, 5 + row, few, row, rows + " rows of " + weight.dtype());
+                }
+            }
         }
     }
 
