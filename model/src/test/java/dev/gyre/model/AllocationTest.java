@@ -32,7 +32,7 @@ class AllocationTest {
     private static final int ROUNDS = 3;
     /**
      * Measured: 132 bytes, the measurement itself. Where C2 compiled a loop before it knew enough, that loop boxes until
-     * the JVM ends: 60 to 260 KB in some JVMs, so the best of a few counts. All loops would be 1 MB, in every JVM.
+     * the JVM ends: 40 to 330 KB in some JVMs, so the best of a few counts. All loops would be 1 MB, in every JVM.
      */
     private static final long MOST_BYTES = 200_000;
     private static final int JVMS = 8;

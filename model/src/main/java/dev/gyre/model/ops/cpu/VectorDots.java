@@ -136,8 +136,12 @@ final class VectorDots {
                     int rows = Math.min(GROUP_ROWS, count - i);
                     tiles(data, first + piece, stride, group, weight, row + i, rows, piece, width);
                     for (int t = 0; t < group; t++) {
-                        finish(rows, t, data, first + t * stride, weight, row + i, piece, piece + width, out.data(),
-                                out.row(token + t) + output + i);
+                        int to = out.row(token + t) + output + i;
+                        for (int r = 0; r < rows; r++) {
+                            float sum = registers.product(r / RegisterTile.ROWS, t, r % RegisterTile.ROWS);
+                            finish(sum, data, first + t * stride, weight, row + i + r, piece, piece + width, out.data(),
+                                    to + r);
+                        }
                     }
                 }
             }
@@ -157,23 +161,6 @@ final class VectorDots {
             } else {
                 registers.bf16(slot, x, at, stride, tokens, weight.data(), row0, row1, width);
             }
-        }
-    }
-
-    /** As {@link #finishFp8} and {@link #finishBf16}, a token's products with {@code count} rows. */
-    private void finish(int count, int token, float[] x, int at, Weight weight, int row, int from, int to, float[] out,
-            int output) {
-        boolean fp8 = weight.dtype() == DType.F8_E4M3;
-        int end = from + Lanes.FLOATS.loopBound(to - from);
-        for (int i = 0; i < count; i++) {
-            float sum = registers.product(i / RegisterTile.ROWS, token, i % RegisterTile.ROWS);
-            sum = fp8 ? sum * SUM_FACTOR : sum;
-            for (int c = end; c < to; c++) {
-                sum = fp8
-                        ? Math.fma(x[at + c] * (1 / TOKEN_FACTOR), VectorRows.code(weight, row + i, c), sum)
-                        : Math.fma(x[at + c], weight.value(row + i, c), sum);
-            }
-            out[output + i] = from == 0 ? sum : out[output + i] + sum;
         }
     }
 
@@ -270,7 +257,7 @@ final class VectorDots {
         a1.intoArray(lanes, Lanes.COUNT);
         a2.intoArray(lanes, 2 * Lanes.COUNT);
         a3.intoArray(lanes, 3 * Lanes.COUNT);
-        finishBf16(ROWS, x, at, weight, row, from, end, to, out, output);
+        finish(ROWS, x, at, weight, row, from, to, out, output);
     }
 
     private void fourFp8Rows(Weight weight, int row, int from, int to, float[] out, int output) {
@@ -296,7 +283,7 @@ final class VectorDots {
         a1.intoArray(lanes, Lanes.COUNT);
         a2.intoArray(lanes, 2 * Lanes.COUNT);
         a3.intoArray(lanes, 3 * Lanes.COUNT);
-        finishFp8(ROWS, weight, row, from, end, to, out, output);
+        finish(ROWS, scaled, 0, weight, row, from, to, out, output);
     }
 
     private void oneFp8Row(Weight weight, int row, int from, int to, float[] out, int output) {
@@ -307,7 +294,7 @@ final class VectorDots {
             a = FloatVector.fromArray(Lanes.FLOATS, scaled, i).fma(Decoding.fp8(weight.data(), r + i), a);
         }
         a.intoArray(lanes, 0);
-        finishFp8(1, weight, row, from, end, to, out, output);
+        finish(1, scaled, 0, weight, row, from, to, out, output);
     }
 
     private void oneBf16Row(float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
@@ -319,32 +306,32 @@ final class VectorDots {
                     .fma(Decoding.bf16(weight.data(), (r + i) * Short.BYTES), a);
         }
         a.intoArray(lanes, 0);
-        finishBf16(1, x, at, weight, row, from, end, to, out, output);
+        finish(1, x, at, weight, row, from, to, out, output);
+    }
+
+    /** Sums the lanes of {@code count} vectors, one for each weight row, and finishes their products. */
+    private void finish(
+            int count, float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
+        for (int i = 0; i < count; i++) {
+            finish(Lanes.sum(lanes, i * Lanes.COUNT), x, at, weight, row + i, from, to, out, output + i);
+        }
     }
 
     /**
-     * Sums the lanes of {@code count} vectors, one for each weight row, adds the columns from {@code end} on, and adds the
-     * piece to those before it.
+     * Adds to a sum of lanes the columns behind the last whole vector of the piece [from, to), and the piece to those before
+     * it.
+     *
+     * @param x the token at {@code x[at]}; with FP8 it has been scaled
      */
-    private void finishFp8(int count, Weight weight, int row, int from, int end, int to, float[] out, int output) {
-        for (int i = 0; i < count; i++) {
-            float sum = Lanes.sum(lanes, i * Lanes.COUNT) * SUM_FACTOR;
-            for (int c = end; c < to; c++) {
-                sum = Math.fma(scaled[c] * (1 / TOKEN_FACTOR), VectorRows.code(weight, row + i, c), sum);
-            }
-            out[output + i] = from == 0 ? sum : out[output + i] + sum;
+    private static void finish(
+            float lanes, float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
+        boolean fp8 = weight.dtype() == DType.F8_E4M3;
+        float sum = fp8 ? lanes * SUM_FACTOR : lanes;
+        for (int c = from + Lanes.FLOATS.loopBound(to - from); c < to; c++) {
+            sum = fp8
+                    ? Math.fma(x[at + c] * (1 / TOKEN_FACTOR), VectorRows.code(weight, row, c), sum)
+                    : Math.fma(x[at + c], weight.value(row, c), sum);
         }
-    }
-
-    /** The same for bf16. */
-    private void finishBf16(
-            int count, float[] x, int at, Weight weight, int row, int from, int end, int to, float[] out, int output) {
-        for (int i = 0; i < count; i++) {
-            float sum = Lanes.sum(lanes, i * Lanes.COUNT);
-            for (int c = end; c < to; c++) {
-                sum = Math.fma(x[at + c], weight.value(row + i, c), sum);
-            }
-            out[output + i] = from == 0 ? sum : out[output + i] + sum;
-        }
+        out[output] = from == 0 ? sum : out[output] + sum;
     }
 }

@@ -177,7 +177,7 @@ class VectorKernelsTest {
                 weight(DType.F8_E4M3, 100, longRow),
                 fp8(70, 300, 128, new float[] {0.25f, 2f, 0x1p-9f}),
                 fp8(70, 300, 128, new float[] {0.25f, 0x1p12f, 3e-3f}),
-                fp8(70, 300, 20, new float[4 * 15]))) {
+                fp8(70, 300, 20, normal(4 * 15)))) {
             HostTensor x = input(19, weight.columns());
             HostTensor together = output(19, weight.rows());
             vector.linear(19, x, weight, together);
