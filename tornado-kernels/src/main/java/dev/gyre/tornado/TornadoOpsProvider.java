@@ -5,6 +5,7 @@ import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.OpsProvider;
 import dev.gyre.tornado.decoder.DecoderOps;
+import dev.gyre.tornado.kernels.ProductValues;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
 import java.util.List;
@@ -22,6 +23,7 @@ public final class TornadoOpsProvider implements OpsProvider {
     @Override
     public Ops create(ModelConfig config, AttentionBackend attention, List<String> devices, int rows) {
         List<TornadoDevice> picked = Devices.pickAll(devices);
-        return new DecoderOps(picked, config, attention, rows, TornadoTopK.threads(picked));
+        boolean tensorCores = ProductValues.readable() && picked.stream().allMatch(Devices::hasTensorCores);
+        return new DecoderOps(picked, config, attention, rows, TornadoTopK.threads(picked), tensorCores);
     }
 }

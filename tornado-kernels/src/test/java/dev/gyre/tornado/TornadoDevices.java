@@ -1,5 +1,6 @@
 package dev.gyre.tornado;
 
+import dev.gyre.attention.backend.Providers;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
 import java.util.List;
@@ -11,6 +12,14 @@ public final class TornadoDevices {
     /** The one that {@code auto} takes. */
     public static TornadoDevice preferred() {
         return Devices.pick(null);
+    }
+
+    /** Whether it is known and has NVIDIA's tensor cores. */
+    public static boolean tensorCores() {
+        return Providers.load().all().stream()
+                        .filter(provider -> provider.name().equals("tornado"))
+                        .allMatch(provider -> provider.missing().isEmpty())
+                && Devices.hasTensorCores(preferred());
     }
 
     /** Those that {@code --devices} means. */

@@ -43,6 +43,8 @@ final class AttentionCalls {
     /** {@code [capacity, k]} for every layer that selects, or one for all of them. */
     private final List<IntArray> positions = new ArrayList<>();
     private final List<Integer> layers = new ArrayList<>();
+    /** Null without tensor cores. */
+    private final TensorAttention tensor;
     private IntArray latentBits;
     private IntArray keyBits;
     private FloatArray scale;
@@ -57,7 +59,8 @@ final class AttentionCalls {
             int topkThreads,
             int capacity,
             int blocks,
-            FloatArray table) {
+            FloatArray table,
+            boolean tensorCores) {
         this.recording = recording;
         this.inputs = inputs;
         this.pages = pages;
@@ -76,6 +79,16 @@ final class AttentionCalls {
         inputs.topk().set(1, k);
         inputs.topk().set(2, stride);
         inputs.topk().set(3, inputs.stride());
+        tensor = tensorCores
+                ? new TensorAttention(recording, inputs, pages, capacity, blocks, stride, k, table)
+                : null;
+    }
+
+    /** How many rows the next run has. */
+    void rows(int count) {
+        if (tensor != null) {
+            tensor.rows(count);
+        }
     }
 
     /** Scores of a row that there must be room for if sequences have so many tokens. */
@@ -154,6 +167,10 @@ final class AttentionCalls {
             recording.handOver(slots, k);
         }
         stage = recording.stage();
+        if (tensor != null && tensor.attends(shape)) {
+            tensor.attend(cache, q, shape, slots, out);
+            return;
+        }
         set(inputs.attend(), shape.heads(), shape.latent(), shape.rope(), k, pages.slots(), pages.format());
         if (scale == null) {
             scale = new FloatArray(1);
@@ -167,7 +184,9 @@ final class AttentionCalls {
     /** The slots that rows attend to: the best k by the indexer's scores, or, where rows see no more, all. */
     private void select(int layer, DevicePages.Layer cache, IndexInput index) {
         boolean all = selections.topk() == Selections.ALL;
-        if (!all) {
+        if (!all && tensor != null && tensor.scores(index)) {
+            tensor.score(cache, index, scores);
+        } else if (!all) {
             int op = recording.shape(index.heads(), index.dim(), pages.format());
             recording.call("scores", blocks, StepKernels.SCORE_BLOCK, StepKernels.SCORE_BYTES,
                     call -> call.kernel(StepKernels::kScores, inputs.topk(), recording.shapes(), op, inputs.visible(), inputs.tables(),

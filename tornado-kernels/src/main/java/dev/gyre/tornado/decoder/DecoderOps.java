@@ -50,6 +50,7 @@ public final class DecoderOps implements Ops {
     private final GraphCut.Limits limits;
     private final Selections selections;
     private final int topkThreads;
+    private final boolean tensorCores;
     private final int capacity;
     private final int blocks;
     private final FloatArray table = Decode.table();
@@ -71,10 +72,16 @@ public final class DecoderOps implements Ops {
      * @param attention which layers run an indexer, and what is selected
      * @param rows the most rows of a step
      * @param topkThreads threads of a block that selects, on all devices
+     * @param tensorCores whether all devices have NVIDIA's tensor cores, and TornadoVM compiles for them
      */
     public DecoderOps(
-            List<TornadoDevice> devices, ModelConfig config, AttentionBackend attention, int rows, int topkThreads) {
-        this(devices, config, attention, rows, topkThreads, GraphCut.Limits.TORNADO);
+            List<TornadoDevice> devices,
+            ModelConfig config,
+            AttentionBackend attention,
+            int rows,
+            int topkThreads,
+            boolean tensorCores) {
+        this(devices, config, attention, rows, topkThreads, tensorCores, GraphCut.Limits.TORNADO);
     }
 
     DecoderOps(
@@ -83,6 +90,7 @@ public final class DecoderOps implements Ops {
             AttentionBackend attention,
             int rows,
             int topkThreads,
+            boolean tensorCores,
             GraphCut.Limits limits) {
         if (devices.size() > config.layers()) {
             throw EngineException.usage("--devices names " + devices.size() + " devices, and the model has "
@@ -92,6 +100,7 @@ public final class DecoderOps implements Ops {
         weights = devices.stream().map(device -> new WeightPool()).toList();
         this.limits = limits;
         this.topkThreads = topkThreads;
+        this.tensorCores = tensorCores;
         selections = Selections.of(config, attention);
         capacity = Math.min(rows, MOST_ROWS);
         // enough to fill every multiprocessor several times; where there is more to do, blocks take turns
@@ -142,7 +151,7 @@ public final class DecoderOps implements Ops {
 
     @Override
     public long workBytes(ModelConfig config, int rows, int sequences, int longest) {
-        return (long) devices.size() * new WorkBytes(config, selections, capacity).of(sequences, longest);
+        return (long) devices.size() * new WorkBytes(config, selections, capacity, tensorCores).of(sequences, longest);
     }
 
     /** Bytes of all arrays on the devices; of a step that has been run. */
@@ -196,6 +205,7 @@ public final class DecoderOps implements Ops {
         inputs.rows(rows);
         inputs.counts().set(StepInputs.OUTPUTS, outputs);
         experts.rows(rows);
+        attention.rows(rows);
         sampling.outputs(outputs);
     }
 
@@ -241,9 +251,11 @@ public final class DecoderOps implements Ops {
         recording = new Recording(stages, limits);
         recording.always(inputs.arrays());
         recording.always(pages.commands());
-        calls = new RowCalls(recording, inputs, capacity, blocks, table);
-        attention = new AttentionCalls(recording, inputs, pages, selections, topkThreads, capacity, blocks, table);
-        experts = new ExpertCalls(recording, inputs, capacity, blocks, table);
+        TensorProducts products = tensorCores ? new TensorProducts(recording, inputs, capacity, blocks) : null;
+        calls = new RowCalls(recording, inputs, capacity, blocks, table, products);
+        attention = new AttentionCalls(
+                recording, inputs, pages, selections, topkThreads, capacity, blocks, table, tensorCores);
+        experts = new ExpertCalls(recording, inputs, capacity, blocks, table, products);
     }
 
     @Override
@@ -374,6 +386,7 @@ public final class DecoderOps implements Ops {
     public void attend(Step step, int layer, Tensor q, MlaShape shape, IndexInput index, Tensor out) {
         if (!recording.replays("attend")) {
             attention.attend(layer, of(q).packed(), shape, index, of(out).packed());
+            calls.changed(of(out));
         }
     }
 
@@ -387,5 +400,6 @@ public final class DecoderOps implements Ops {
         FloatArray logits = experts.logits(source.columns(), moe.routing());
         calls.linear("router", source, moe.gate(), new DeviceTensor(logits, 0, outputs, capacity, outputs));
         experts.add(source, moe, of(out));
+        calls.changed(of(out));
     }
 }

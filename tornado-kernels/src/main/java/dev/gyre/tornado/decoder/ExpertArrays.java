@@ -11,20 +11,20 @@ import java.util.stream.IntStream;
  * What mixtures of experts keep between their kernels; one serves all layers. Shapes as in
  * {@link dev.gyre.tornado.kernels.ExpertKernels}.
  *
+ * @param active how many experts have rows, and which
  * @param all the list of the shared expert: its begin, its end, and all rows
  */
 record ExpertArrays(
         FloatArray logits,
-        FloatArray work,
-        IntArray taken,
         IntArray chosen,
         FloatArray weights,
         IntArray lists,
         IntArray places,
-        FloatArray hidden,
+        IntArray active,
+        Late hidden,
         FloatArray down,
         IntArray all,
-        FloatArray sharedHidden,
+        Late sharedHidden,
         FloatArray sharedDown) {
     static ExpertArrays allocate(int capacity, int columns, ModelConfig.Moe moe) {
         int entries = Math.multiplyExact(capacity, moe.perToken());
@@ -33,16 +33,32 @@ record ExpertArrays(
         int shared = Math.max(1, moe.shared() * moe.intermediate());
         return new ExpertArrays(
                 DeviceArrays.floats(capacity * moe.experts()),
-                DeviceArrays.floats(capacity * (2 * moe.experts() + moe.groups())),
-                DeviceArrays.ints(capacity * (moe.experts() + moe.groups())),
                 DeviceArrays.ints(entries),
                 DeviceArrays.floats(entries),
                 DeviceArrays.ints(moe.experts() + 1 + entries),
                 DeviceArrays.ints(entries),
-                DeviceArrays.floats(Math.multiplyExact(entries, moe.intermediate())),
+                DeviceArrays.ints(1 + moe.experts()),
+                new Late(Math.multiplyExact(entries, moe.intermediate())),
                 DeviceArrays.floats(Math.multiplyExact(entries, columns)),
                 all,
-                DeviceArrays.floats(Math.multiplyExact(capacity, shared)),
+                new Late(Math.multiplyExact(capacity, shared)),
                 DeviceArrays.floats(Math.multiplyExact(capacity, columns)));
+    }
+
+    /** An array that is made when it is asked for. */
+    static final class Late {
+        private final int size;
+        private FloatArray array;
+
+        Late(int size) {
+            this.size = size;
+        }
+
+        FloatArray get() {
+            if (array == null) {
+                array = DeviceArrays.floats(size);
+            }
+            return array;
+        }
     }
 }

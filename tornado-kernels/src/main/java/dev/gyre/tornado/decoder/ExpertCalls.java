@@ -5,6 +5,7 @@ import dev.gyre.model.checkpoint.Weight;
 import dev.gyre.model.config.ModelConfig;
 import dev.gyre.model.ops.MlpWeights;
 import dev.gyre.model.ops.MoeWeights;
+import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.ExpertKernels;
 import dev.gyre.tornado.kernels.LinearKernels;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -20,19 +21,28 @@ final class ExpertCalls {
     private final int capacity;
     private final int blocks;
     private final FloatArray table;
+    /** Null without tensor cores. */
+    private final TensorProducts tensor;
     private ExpertArrays arrays;
 
-    ExpertCalls(Recording recording, StepInputs inputs, int capacity, int blocks, FloatArray table) {
+    /** @param tensor takes the products that tensor cores can make; null without them */
+    ExpertCalls(
+            Recording recording, StepInputs inputs, int capacity, int blocks, FloatArray table, TensorProducts tensor) {
         this.recording = recording;
         this.inputs = inputs;
         this.capacity = capacity;
         this.blocks = blocks;
         this.table = table;
+        this.tensor = tensor;
     }
 
     /** {@code [capacity, experts]}: where the router's logits go. */
     FloatArray logits(int columns, ModelConfig.Moe moe) {
         if (arrays == null) {
+            if (moe.experts() > ExpertKernels.MOST_EXPERTS) {
+                throw new EngineException("tornado serves at most " + ExpertKernels.MOST_EXPERTS + " experts a layer, and this "
+                        + "model has " + moe.experts() + "; use --linear-backend vector.");
+            }
             arrays = ExpertArrays.allocate(capacity, columns, moe);
             recording.always(arrays.all());
         }
@@ -52,21 +62,47 @@ final class ExpertCalls {
         IntArray counts = inputs.counts();
         int route = recording.shape(StepInputs.ROWS, moe.experts(), moe.groups(), moe.groupsPerToken(), moe.perToken(),
                 moe.normalize() ? 1 : 0, recording.weights().vector(layer.bias()), recording.weights().number(moe.scale()));
-        recording.call("route", 4, Math.ceilDiv(capacity, ExpertKernels.BLOCK), ExpertKernels.BLOCK, 0,
+        recording.call("route", 2, capacity, ExpertKernels.BLOCK, ExpertKernels.ROUTE_BYTES,
                 call -> call.kernel(ExpertKernels::kRoute, counts, recording.shapes(), route, recording.weights().floats(),
-                        arrays.logits(), arrays.work(), arrays.taken(), arrays.chosen(), arrays.weights()));
+                        arrays.logits(), arrays.chosen(), arrays.weights()));
         int group = recording.shape(StepInputs.ROWS, moe.experts(), moe.perToken());
-        recording.call("group", 2, 1, ExpertKernels.BLOCK, 0, call -> call.kernel(ExpertKernels::kGroup, counts,
-                recording.shapes(), group,
-                arrays.chosen(), arrays.lists(), arrays.places()));
-        mlp(layer.experts(), arrays.lists(), x, arrays.hidden(), arrays.down());
-        if (layer.shared() != null) {
-            mlp(List.of(layer.shared()), arrays.all(), x, arrays.sharedHidden(), arrays.sharedDown());
+        recording.call("group", 3, 1, ExpertKernels.BLOCK, ExpertKernels.GROUP_BYTES,
+                call -> call.kernel(ExpertKernels::kGroup, counts, recording.shapes(), group, arrays.chosen(),
+                        arrays.lists(), arrays.places(), arrays.active()));
+        int entries = capacity * moe.perToken();
+        TensorProducts.Lists lists =
+                new TensorProducts.Lists(arrays.lists(), arrays.active(), entries, moe.perToken());
+        if (!onTensorCores(layer.experts(), lists, x, arrays.down())) {
+            mlp(layer.experts(), arrays.lists(), x, arrays.hidden().get(), arrays.down());
+        }
+        if (layer.shared() != null && !onTensorCores(List.of(layer.shared()), null, x, arrays.sharedDown())) {
+            mlp(List.of(layer.shared()), arrays.all(), x, arrays.sharedHidden().get(), arrays.sharedDown());
         }
         int combine = recording.shape(StepInputs.ROWS, out.columns(), moe.perToken(), out.offset(), out.stride(),
                 layer.shared() == null ? 0 : 1);
         recording.call("combine", blocks, ExpertKernels.BLOCK, 0, call -> call.kernel(ExpertKernels::kCombine, counts,
                 recording.shapes(), combine, arrays.places(), arrays.weights(), arrays.down(), arrays.sharedDown(), out.data()));
+    }
+
+    /** Does that what {@link #mlp} does, where tensor cores can. */
+    private boolean onTensorCores(List<MlpWeights> experts, TensorProducts.Lists lists, DeviceTensor x, FloatArray down) {
+        if (tensor == null) {
+            return false;
+        }
+        WeightPool.Place gate = place(experts, MlpWeights::gate);
+        WeightPool.Place up = place(experts, MlpWeights::up);
+        WeightPool.Place out = place(experts, MlpWeights::down);
+        TensorProducts.Groups inner = TensorProducts.Groups.experts(experts.size(), experts.getFirst().inner());
+        TensorProducts.Groups outer = TensorProducts.Groups.experts(experts.size(), x.columns());
+        boolean serves = gate.format() == Decode.FP8 && up.format() == Decode.FP8 && out.format() == Decode.FP8
+                && TensorProducts.serves(gate, inner) && TensorProducts.serves(up, inner)
+                && TensorProducts.serves(out, outer);
+        if (serves) {
+            int rows = lists == null ? capacity : lists.entries();
+            tensor.mlp(StepInputs.ROWS, lists, x, gate, up, out, inner, outer,
+                    new DeviceTensor(down, 0, x.columns(), rows, x.columns()));
+        }
+        return serves;
     }
 
     private void mlp(List<MlpWeights> experts, IntArray lists, DeviceTensor x, FloatArray hidden, FloatArray down) {

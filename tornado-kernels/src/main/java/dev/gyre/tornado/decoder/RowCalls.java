@@ -20,16 +20,27 @@ final class RowCalls {
     private final int capacity;
     private final int blocks;
     private final FloatArray table;
+    /** Null without tensor cores. */
+    private final TensorProducts tensor;
     private final Map<RopeTable, FloatArray> angles = new IdentityHashMap<>();
     /** Which number of the step says how many rows an operation has: behind gather it is the outputs. */
     private int place = StepInputs.ROWS;
 
-    RowCalls(Recording recording, StepInputs inputs, int capacity, int blocks, FloatArray table) {
+    /** @param tensor takes the products that tensor cores can make; null without them */
+    RowCalls(Recording recording, StepInputs inputs, int capacity, int blocks, FloatArray table, TensorProducts tensor) {
         this.recording = recording;
         this.inputs = inputs;
         this.capacity = capacity;
         this.blocks = blocks;
         this.table = table;
+        this.tensor = tensor;
+    }
+
+    /** What is in a tensor is not what was in it. */
+    void changed(DeviceTensor tensor) {
+        if (this.tensor != null) {
+            this.tensor.changed(tensor);
+        }
     }
 
     /** The weights of the stage whose kernels are recorded, or whose calls are made. */
@@ -44,6 +55,7 @@ final class RowCalls {
         recording.call("embed", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kEmbed, inputs.counts(),
                 recording.shapes(), op, inputs.tokens(), weights().ints(weight), weights().floats(), table,
                 out.data()));
+        changed(out);
     }
 
     /** The rows that are wanted, which all that follows is about. */
@@ -52,6 +64,7 @@ final class RowCalls {
         int op = recording.shape(place, x.columns(), x.offset(), x.stride(), out.offset(), out.stride());
         recording.call("gather", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kGather, inputs.counts(),
                 recording.shapes(), op, inputs.wanted(), x.data(), out.data()));
+        changed(out);
     }
 
     /** RMSNorm, or with a bias LayerNorm. */
@@ -59,9 +72,10 @@ final class RowCalls {
         int op = recording.shape(place, x.columns(), x.offset(), x.stride(), out.offset(), out.stride(),
                 bias == null ? 0 : 1, weights().vector(gain), bias == null ? 0 : weights().vector(bias),
                 weights().number(eps));
-        recording.call("norm", Math.min(capacity, blocks), RowKernels.BLOCK, RowKernels.NORM_BYTES,
+        recording.call("norm", Math.min(capacity, blocks), RowKernels.NORM_BLOCK, RowKernels.NORM_BYTES,
                 call -> call.kernel(RowKernels::kNorm, inputs.counts(), recording.shapes(), op, weights().floats(),
                         x.data(), out.data()));
+        changed(out);
     }
 
     void linear(String name, DeviceTensor x, Weight weight, DeviceTensor out) {
@@ -77,6 +91,12 @@ final class RowCalls {
     private void product(String name, DeviceTensor x, Weight weight, DeviceTensor out, int outputs, int groups,
             int xColumns, int outColumns, int weightRows, int firstRow) {
         WeightPool.Place on = weights().place(List.of(weight));
+        TensorProducts.Groups all = new TensorProducts.Groups(groups, outputs, xColumns, weightRows, firstRow);
+        if (tensor != null && outColumns == (groups == 1 ? 0 : outputs) && TensorProducts.serves(on, all)) {
+            tensor.product(name, place, x, on, all, out);
+            tensor.changed(out);
+            return;
+        }
         int op = recording.shape(join(
                 new int[] {place, outputs, x.offset(), x.stride(), out.offset(), out.stride(), groups, xColumns,
                     outColumns, weightRows, firstRow},
@@ -86,18 +106,21 @@ final class RowCalls {
         recording.call(name, (int) Math.min(tiles, blocks), LinearKernels.BLOCK, LinearKernels.LOCAL_BYTES,
                 call -> call.kernel(LinearKernels::kLinear, inputs.counts(), recording.shapes(), op, x.data(),
                         weights().ints(on), weights().floats(), table, out.data()));
+        changed(out);
     }
 
     void add(DeviceTensor x, DeviceTensor sum) {
         int op = recording.shape(place, x.columns(), x.offset(), x.stride(), sum.offset(), sum.stride());
         recording.call("add", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kAdd, inputs.counts(),
                 recording.shapes(), op, x.data(), sum.data()));
+        changed(sum);
     }
 
     void scale(DeviceTensor x, float factor) {
         int op = recording.shape(place, x.columns(), x.offset(), x.stride(), weights().number(factor));
         recording.call("scale", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kScale, inputs.counts(),
                 recording.shapes(), op, weights().floats(), x.data()));
+        changed(x);
     }
 
     void rope(DeviceTensor x, int heads, int from, RopeTable rope, boolean interleaved) {
@@ -105,6 +128,7 @@ final class RowCalls {
                 x.stride());
         recording.call("rope", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kRope, inputs.counts(),
                 recording.shapes(), op, inputs.visible(), angles(rope), x.data()));
+        changed(x);
     }
 
     /** {@code [positions, dim]}, for all positions that a sequence may have. */
@@ -122,6 +146,7 @@ final class RowCalls {
                 out.offset(), out.stride());
         recording.call("swiglu", blocks, RowKernels.BLOCK, 0, call -> call.kernel(RowKernels::kSwiGlu, inputs.counts(),
                 recording.shapes(), op, gate.data(), up.data(), out.data()));
+        changed(out);
     }
 
     void absorb(DeviceTensor q, Weight kvB, MlaShape shape, DeviceTensor out) {
@@ -134,6 +159,7 @@ final class RowCalls {
         recording.call("absorb", (int) Math.min(items, blocks), LinearKernels.BLOCK, LinearKernels.ABSORB_BYTES,
                 call -> call.kernel(LinearKernels::kAbsorb, inputs.counts(), recording.shapes(), op, q.packed(),
                         weights().ints(weight), weights().floats(), table, out.packed()));
+        changed(out);
     }
 
     static int[] join(int[] first, int[] second) {

@@ -11,11 +11,13 @@ final class WorkBytes {
     private final ModelConfig config;
     private final Selections selections;
     private final long capacity;
+    private final boolean tensorCores;
 
-    WorkBytes(ModelConfig config, Selections selections, int capacity) {
+    WorkBytes(ModelConfig config, Selections selections, int capacity, boolean tensorCores) {
         this.config = config;
         this.selections = selections;
         this.capacity = capacity;
+        this.tensorCores = tensorCores;
     }
 
     /** Bytes for so many sequences of at most {@code longest} tokens. */
@@ -58,7 +60,7 @@ final class WorkBytes {
     /** {@link ExpertArrays}. */
     private long experts() {
         ModelConfig.Moe moe = config.moe();
-        long routing = 4L * moe.experts() + 2L * moe.groups(); // logits, work, taken
+        long routing = moe.experts();
         long chosen = 4L * moe.perToken(); // numbers, weights, lists, places
         long routed = moe.perToken() * ((long) moe.intermediate() + config.hidden());
         long shared = 1 + (long) moe.shared() * moe.intermediate() + config.hidden();

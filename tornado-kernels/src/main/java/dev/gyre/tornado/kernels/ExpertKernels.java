@@ -15,6 +15,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class ExpertKernels {
     /** Threads of a block. */
     public static final int BLOCK = 128;
+    /** The most experts of a layer. */
+    public static final int MOST_EXPERTS = 1024;
+    /** Bytes of local memory of {@link #kRoute}. */
+    public static final int ROUTE_BYTES = 5 * MOST_EXPERTS * Float.BYTES;
+    /** Bytes of local memory of {@link #kGroup}. */
+    public static final int GROUP_BYTES = 2 * MOST_EXPERTS * Integer.BYTES;
     /** Outputs of a block of {@link #kHidden}. */
     public static final int HIDDEN_OUTPUTS = 8;
 
@@ -23,13 +29,11 @@ public final class ExpertKernels {
     /**
      * DeepSeek-V3's group-limited routing (noaux_tc): scores are sigmoids of the router's logits; experts are chosen by
      * score plus bias from the groups whose best two sum highest; of equals the lower number wins; the weights are the
-     * plain scores. A thread serves a row.
+     * plain scores. A block serves a row: who is chosen is told by how many are better.
      *
      * @param shape place of the rows' number, experts, groups, groups of a token, experts of a token, 1 where weights are
      *     divided by their sum, and where in vectors the bias and the factor on weights are
      * @param logits {@code [rows, experts]}
-     * @param work {@code [rows, 2 experts + groups]}: scratch
-     * @param taken {@code [rows, experts + groups]}: scratch
      * @param chosen {@code [rows, experts of a token]}: numbers, ascending
      * @param weights {@code [rows, experts of a token]}
      */
@@ -40,99 +44,154 @@ public final class ExpertKernels {
             int op,
             FloatArray vectors,
             FloatArray logits,
-            FloatArray work,
-            IntArray taken,
             IntArray chosen,
             FloatArray weights) {
+        float[] scores = context.allocateFloatLocalArray(1024);
+        float[] choices = context.allocateFloatLocalArray(1024);
+        float[] sums = context.allocateFloatLocalArray(1024);
+        int[] taken = context.allocateIntLocalArray(1024);
+        int[] open = context.allocateIntLocalArray(1024);
         int rows = step.get(shape.get(op + 0));
         int experts = shape.get(op + 1);
         int groups = shape.get(op + 2);
         int perToken = shape.get(op + 4);
         int size = experts / groups;
-        for (int row = context.globalIdx; row < rows; row += context.globalGroupSizeX) {
-            int scores = row * (2 * experts + groups);
-            int choices = scores + experts;
-            int groupScores = choices + experts;
-            int flags = row * (experts + groups);
-            int groupFlags = flags + experts;
-            for (int e = 0; e < experts; e++) {
+        int thread = context.localIdx;
+        for (int row = context.groupIdx; row < rows; row += context.globalGroupSizeX / 128) {
+            context.localBarrier();
+            for (int e = thread; e < experts; e += 128) {
                 float score = 1f / (1f + TornadoMath.exp(-logits.get(row * experts + e)));
-                work.set(scores + e, score);
-                work.set(choices + e, score + vectors.get(shape.get(op + 6) + e));
-                taken.set(flags + e, 0);
+                scores[e] = score;
+                choices[e] = score + vectors.get(shape.get(op + 6) + e);
             }
-            for (int g = 0; g < groups; g++) {
+            context.localBarrier();
+            for (int g = thread; g < groups; g += 128) {
                 float first = -1e30f;
                 float second = -1e30f;
                 for (int e = g * size; e < g * size + size; e++) {
-                    float choice = work.get(choices + e);
+                    float choice = choices[e];
                     second = TornadoMath.max(second, TornadoMath.min(first, choice));
                     first = TornadoMath.max(first, choice);
                 }
-                work.set(groupScores + g, size == 1 ? first : first + second);
-                taken.set(groupFlags + g, 0);
+                sums[g] = size == 1 ? first : first + second;
             }
-            for (int i = 0; i < shape.get(op + 3); i++) {
-                int best = 0;
-                float highest = -2e30f;
-                for (int g = 0; g < groups; g++) {
-                    float score = taken.get(groupFlags + g) > 0 ? -3e30f : work.get(groupScores + g);
-                    best = score > highest ? g : best;
-                    highest = TornadoMath.max(highest, score);
+            context.localBarrier();
+            for (int g = thread; g < groups; g += 128) {
+                float mine = sums[g];
+                int better = 0;
+                for (int i = 0; i < groups; i++) {
+                    better += sums[i] > mine ? 1 : 0;
+                    int before = i < g ? 1 : 0;
+                    better += sums[i] == mine ? before : 0;
                 }
-                taken.set(groupFlags + best, 1);
+                open[g] = better < shape.get(op + 3) ? 1 : 0;
             }
+            context.localBarrier();
+            for (int e = thread; e < experts; e += 128) {
+                choices[e] = open[e / size] > 0 ? choices[e] : -3e30f;
+            }
+            context.localBarrier();
+            for (int e = thread; e < experts; e += 128) {
+                float mine = choices[e];
+                int better = 0;
+                for (int i = 0; i < experts; i++) {
+                    better += choices[i] > mine ? 1 : 0;
+                    int before = i < e ? 1 : 0;
+                    better += choices[i] == mine ? before : 0;
+                }
+                taken[e] = better < perToken ? 1 : 0;
+            }
+            context.localBarrier();
             float total = 0f;
-            for (int i = 0; i < perToken; i++) {
-                int best = 0;
-                float highest = -2e30f;
-                for (int e = 0; e < experts; e++) {
-                    int open = taken.get(groupFlags + e / size) - taken.get(flags + e);
-                    float choice = open > 0 ? work.get(choices + e) : -3e30f;
-                    best = choice > highest ? e : best;
-                    highest = TornadoMath.max(highest, choice);
-                }
-                taken.set(flags + best, 1);
-                total += work.get(scores + best);
+            for (int i = 0; i < experts; i++) {
+                total += taken[i] > 0 ? scores[i] : 0f;
             }
             float scale = vectors.get(shape.get(op + 7)) / (shape.get(op + 5) > 0 ? total + 1e-20f : 1f);
-            int next = row * perToken;
-            for (int e = 0; e < experts; e++) {
-                if (taken.get(flags + e) > 0) {
-                    chosen.set(next, e);
-                    weights.set(next, work.get(scores + e) * scale);
-                    next++;
+            for (int e = thread; e < experts; e += 128) {
+                int before = 0;
+                for (int i = 0; i < e; i++) {
+                    before += taken[i];
+                }
+                // where logits are no numbers, nobody is better than another
+                if (taken[e] > 0 && before < perToken) {
+                    chosen.set(row * perToken + before, e);
+                    weights.set(row * perToken + before, scores[e] * scale);
                 }
             }
         }
     }
 
     /**
-     * The rows of every expert. One block; a thread serves an expert.
+     * The rows of every expert. One block; a thread serves an expert at a time.
      *
      * @param shape place of the rows' number, experts, experts of a token
      * @param chosen {@code [rows, experts of a token]}
      * @param lists where each expert's rows begin, and the rows
      * @param places {@code [rows, experts of a token]}: where in the lists a row stands
+     * @param active how many experts have rows, and which
      */
     public static void kGroup(
-            KernelContext context, IntArray step, IntArray shape, int op, IntArray chosen, IntArray lists, IntArray places) {
+            KernelContext context,
+            IntArray step,
+            IntArray shape,
+            int op,
+            IntArray chosen,
+            IntArray lists,
+            IntArray places,
+            IntArray active) {
+        int[] near = context.allocateIntLocalArray(1024);
+        int[] busy = context.allocateIntLocalArray(1024);
         int experts = shape.get(op + 1);
         int perToken = shape.get(op + 2);
         int entries = step.get(shape.get(op + 0)) * perToken;
-        for (int e = context.localIdx; e <= experts; e += 128) {
+        int thread = context.localIdx;
+        for (int start = 0; start <= experts; start += 128) {
+            int expert = start + thread;
             int before = 0;
-            for (int i = 0; i < entries; i++) {
-                before += chosen.get(i) < e ? 1 : 0;
-            }
-            lists.set(e, before);
-            int next = before;
-            for (int i = 0; i < entries; i++) {
-                if (chosen.get(i) == e) {
-                    lists.set(experts + 1 + next, i / perToken);
-                    places.set(i, next);
-                    next++;
+            for (int from = 0; from < entries; from += 1024) {
+                int count = Math.min(1024, entries - from);
+                context.localBarrier();
+                for (int i = thread; i < count; i += 128) {
+                    near[i] = chosen.get(from + i);
                 }
+                context.localBarrier();
+                for (int i = 0; i < count; i++) {
+                    before += near[i] < expert ? 1 : 0;
+                }
+            }
+            int next = before;
+            for (int from = 0; from < entries; from += 1024) {
+                int count = Math.min(1024, entries - from);
+                context.localBarrier();
+                for (int i = thread; i < count; i += 128) {
+                    near[i] = chosen.get(from + i);
+                }
+                context.localBarrier();
+                for (int i = 0; i < count; i++) {
+                    if (near[i] == expert) {
+                        lists.set(experts + 1 + next, (from + i) / perToken);
+                        places.set(from + i, next);
+                        next++;
+                    }
+                }
+            }
+            if (expert <= experts) {
+                lists.set(expert, before);
+            }
+            if (expert < experts) {
+                busy[expert] = next > before ? 1 : 0;
+            }
+        }
+        context.localBarrier();
+        for (int e = thread; e <= experts; e += 128) {
+            int before = 0;
+            for (int i = 0; i < e; i++) {
+                before += busy[i];
+            }
+            if (e == experts) {
+                active.set(0, before);
+            } else if (busy[e] > 0) {
+                active.set(1 + before, e);
             }
         }
     }

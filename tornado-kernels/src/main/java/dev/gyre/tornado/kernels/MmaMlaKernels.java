@@ -75,7 +75,7 @@ public final class MmaMlaKernels {
      * Weights {@code 2^(s - m)} of a row and 128 tokens a block, with {@code s = log2(e) scale (q . c)} and m the
      * tile's largest s rounded up. What no valid slot is has the weight 0, and so has a score that is no number.
      *
-     * @param meta rows (which this one does not read), k (a multiple of 128), slots of the cache
+     * @param meta rows (the blocks of others store what nobody reads), k (a multiple of 128), slots of the cache
      * @param factors the softmax scale
      * @param slots {@code [rows, k]}
      * @param queries as {@link #kPackQueries} made them
@@ -148,7 +148,8 @@ public final class MmaMlaKernels {
         float[] c15 = context.mmaFragment(0f);
         float[] c16 = context.mmaFragment(0f);
         float[] c17 = context.mmaFragment(0f);
-        for (int step = 0; step < 18; step++) {
+        int steps = row < meta.get(0) ? 18 : 0;
+        for (int step = 0; step < steps; step++) {
             int half = (step & 1) * 2048;
             for (int u = 0; u < 8; u++) {
                 left[half + fill + 256 * u] = keys[u];

@@ -34,7 +34,7 @@ public final class MmaMlaSums {
      * {@code sum of weight * c[:512]} for a row, a run of its tokens and 128 of the 512 dimensions a block. Where a row
      * is one run, over the sum of weights, and 0 for a row without a valid token; else {@link #kDivide} adds runs up.
      *
-     * @param meta rows (not read), k (a multiple of 128), slots of the cache, tokens of a run (a multiple of 128, and
+     * @param meta rows (the blocks of others store what nobody reads), k (a multiple of 128), slots of the cache, tokens of a run (a multiple of 128, and
      *     2048 at most), runs
      * @param slots {@code [rows, k]}
      * @param weights as {@link MmaMlaKernels#kWeights} made them, and so
@@ -150,7 +150,7 @@ public final class MmaMlaSums {
         float[] c15 = context.mmaFragment(0f);
         float[] c16 = context.mmaFragment(0f);
         float[] c17 = context.mmaFragment(0f);
-        int steps = any < 0 ? 0 : count / 32;
+        int steps = any < 0 ? 0 : row < meta.get(0) ? count / 32 : 0;
         for (int step = 0; step < steps; step++) {
             int half = (step & 1) * 2048;
             int belowAt = (step >> 4) * 128 + (thread >> 3);
@@ -309,7 +309,9 @@ public final class MmaMlaSums {
                 total += totals.get((part + run) * 128 + i % 65536 / 512);
                 sum += parts.get((part + run) * 65536 + i % 65536);
             }
-            out.set(i, total > 0f ? sum / total : 0f);
+            // a row's only run is divided already
+            float divisor = runs > 1 ? total : 1f;
+            out.set(i, total > 0f ? sum / divisor : 0f);
         }
     }
 

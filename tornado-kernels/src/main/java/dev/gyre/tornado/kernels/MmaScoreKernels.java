@@ -71,7 +71,7 @@ public final class MmaScoreKernels {
     /**
      * Scores of every token that a row sees, as bits of f32. {@code meta[3]} blocks share a row, a page each in turn.
      *
-     * @param meta rows (not read), row stride of the scores, row stride of the page tables, blocks of a row
+     * @param meta rows, row stride of the scores, row stride of the page tables, blocks of a row
      * @param visible {@code [rows]}
      * @param tables {@code [rows, stride]}: pages of a row's sequence
      * @param queries as {@link #pack} makes them
@@ -96,8 +96,9 @@ public final class MmaScoreKernels {
         int lane = thread & 31;
         int warp = thread / 32;
         int shares = meta.get(3);
-        int row = context.groupIdx / shares;
-        int seen = visible.get(row);
+        int asked = context.groupIdx / shares;
+        int row = Math.min(asked, Math.max(meta.get(0) - 1, 0));
+        int seen = asked < meta.get(0) ? visible.get(row) : 0;
         int table = row * meta.get(2);
         for (int u = 0; u < 64; u++) {
             tile[u * 64 + thread] = queries.get(row * 4096 + u * 64 + thread);

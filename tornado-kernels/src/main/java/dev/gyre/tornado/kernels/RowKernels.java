@@ -17,7 +17,9 @@ public final class RowKernels {
     /** Threads of a block. */
     public static final int BLOCK = 128;
     /** Bytes of local memory of {@link #kNorm}. */
-    public static final int NORM_BYTES = 2 * BLOCK * Float.BYTES;
+    public static final int NORM_BYTES = 2 * 512 * Float.BYTES;
+    /** Threads of a block of {@link #kNorm}: rows are long, and a thread waits for its loads. */
+    public static final int NORM_BLOCK = 512;
 
     private RowKernels() {}
 
@@ -73,23 +75,23 @@ public final class RowKernels {
      */
     public static void kNorm(
             KernelContext context, IntArray step, IntArray shape, int op, FloatArray vectors, FloatArray x, FloatArray out) {
-        float[] sums = context.allocateFloatLocalArray(128);
-        float[] squares = context.allocateFloatLocalArray(128);
+        float[] sums = context.allocateFloatLocalArray(512);
+        float[] squares = context.allocateFloatLocalArray(512);
         int rows = step.get(shape.get(op + 0));
         int columns = shape.get(op + 1);
         int layer = shape.get(op + 6);
         int thread = context.localIdx;
-        for (int row = context.groupIdx; row < rows; row += context.globalGroupSizeX / 128) {
+        for (int row = context.groupIdx; row < rows; row += context.globalGroupSizeX / 512) {
             int from = shape.get(op + 2) + row * shape.get(op + 3);
             int to = shape.get(op + 4) + row * shape.get(op + 5);
             float sum = 0f;
-            for (int d = thread; d < columns; d += 128) {
+            for (int d = thread; d < columns; d += 512) {
                 sum += layer * x.get(from + d);
             }
             context.localBarrier();
             sums[thread] = sum;
             context.localBarrier();
-            for (int half = 64; half > 0; half = half / 2) {
+            for (int half = 256; half > 0; half = half / 2) {
                 if (thread < half) {
                     sums[thread] += sums[thread + half];
                 }
@@ -97,20 +99,20 @@ public final class RowKernels {
             }
             float mean = sums[0] / columns;
             float square = 0f;
-            for (int d = thread; d < columns; d += 128) {
+            for (int d = thread; d < columns; d += 512) {
                 float centred = x.get(from + d) - mean;
                 square += centred * centred;
             }
             squares[thread] = square;
             context.localBarrier();
-            for (int half = 64; half > 0; half = half / 2) {
+            for (int half = 256; half > 0; half = half / 2) {
                 if (thread < half) {
                     squares[thread] += squares[thread + half];
                 }
                 context.localBarrier();
             }
             float factor = 1f / TornadoMath.sqrt(squares[0] / columns + vectors.get(shape.get(op + 9)));
-            for (int d = thread; d < columns; d += 128) {
+            for (int d = thread; d < columns; d += 512) {
                 float shift = layer > 0 ? vectors.get(shape.get(op + 8) + d) : 0f;
                 out.set(to + d, (x.get(from + d) - mean) * factor * vectors.get(shape.get(op + 7) + d) + shift);
             }

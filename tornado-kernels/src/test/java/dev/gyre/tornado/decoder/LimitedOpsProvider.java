@@ -38,6 +38,7 @@ public final class LimitedOpsProvider implements OpsProvider {
     @Override
     public Ops create(ModelConfig config, AttentionBackend attention, List<String> devices, int rows) {
         List<TornadoDevice> picked = TornadoDevices.pick(devices);
-        return new DecoderOps(picked, config, attention, rows, TornadoDevices.topkThreads(picked), limits);
+        return new DecoderOps(picked, config, attention, rows, TornadoDevices.topkThreads(picked),
+                TornadoDevices.tensorCores(), limits);
     }
 }

@@ -1,0 +1,265 @@
+package dev.gyre.tornado.decoder;
+
+import dev.gyre.tornado.graph.DeviceArrays;
+import dev.gyre.tornado.kernels.Decode;
+import dev.gyre.tornado.kernels.MmaBf16LinearKernels;
+import dev.gyre.tornado.kernels.MmaLinearKernels;
+import dev.gyre.tornado.kernels.RowKernels;
+import dev.gyre.tornado.kernels.SplitKernels;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.LongArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The part of the graph that multiplies with weights on tensor cores: FP8 in blocks of 128 x 128, and bf16. What is
+ * multiplied is split first, once for all products with it until it changes.
+ */
+final class TensorProducts {
+    /** More parts of a product gain nothing. */
+    private static final int MOST_PARTS = 16;
+
+    private final Recording recording;
+    private final IntArray counts;
+    private final int capacity;
+    private final int blocks;
+    private final IntArray halves = SplitKernels.halves();
+    private final IntArray bytes = SplitKernels.bytes();
+    private final List<Split> splits = new ArrayList<>();
+    private final Parts sums = new Parts();
+    private final Parts gates = new Parts();
+    private final Parts ups = new Parts();
+
+    /**
+     * Rows in halves or in three.
+     *
+     * @param numbers {@code [rows, columns]}
+     * @param scales {@code [rows, columns / 128]}
+     */
+    private static final class Split {
+        private final TornadoNativeArray numbers;
+        private final FloatArray scales;
+        private final int columns;
+        /** What was split; null once that has changed. */
+        private DeviceTensor source;
+        private int place;
+
+        Split(boolean three, int rows, int columns) {
+            int size = Math.multiplyExact(rows, columns);
+            numbers = three ? DeviceArrays.longs(size) : DeviceArrays.ints(size);
+            scales = DeviceArrays.floats(size / MmaLinearKernels.COLUMNS);
+            this.columns = columns;
+        }
+    }
+
+    /** An array that is as large as the largest product in parts needs it; made when all are known. */
+    private static final class Parts {
+        private int size;
+        private FloatArray array;
+
+        void reserve(long wanted) {
+            size = Math.max(size, Math.toIntExact(wanted));
+        }
+
+        FloatArray array() {
+            if (array == null) {
+                array = DeviceArrays.floats(size);
+            }
+            return array;
+        }
+    }
+
+    /**
+     * Outputs of a product: groups of them, each with rows of the weight and columns of x.
+     *
+     * @param outputs of a group
+     * @param xColumns columns of x from one group to the next
+     * @param weightRows rows of the weight from one group to the next
+     * @param firstRow of a group
+     */
+    record Groups(int groups, int outputs, int xColumns, int weightRows, int firstRow) {
+        static Groups one(int outputs) {
+            return new Groups(1, outputs, 0, 0, 0);
+        }
+
+        /** Matrices of experts, one behind the other. */
+        static Groups experts(int experts, int outputs) {
+            return new Groups(experts, outputs, 0, outputs, 0);
+        }
+    }
+
+    /**
+     * The rows of every expert.
+     *
+     * @param lists where each expert's rows begin, and the rows
+     * @param active how many experts have rows, and which
+     * @param entries of all lists at most
+     * @param few how many experts have rows at least, where any has
+     */
+    record Lists(IntArray lists, IntArray active, int entries, int few) {}
+
+    /** Where a product goes: parts, element (row, column) of each at {@code begin + row * stride + column}. */
+    private record Target(int parts, int partSize, int begin, int stride, int groupColumns) {}
+
+    TensorProducts(Recording recording, StepInputs inputs, int capacity, int blocks) {
+        this.recording = recording;
+        counts = inputs.counts();
+        this.capacity = capacity;
+        this.blocks = blocks;
+    }
+
+    /** Whether the kernels are made for products with this weight. */
+    static boolean serves(WeightPool.Place weight, Groups groups) {
+        boolean whole = weight.columns() % MmaLinearKernels.COLUMNS == 0
+                && groups.outputs() % MmaLinearKernels.OUTPUTS == 0
+                && groups.xColumns() % MmaLinearKernels.COLUMNS == 0;
+        boolean scaled = weight.blockRows() == MmaLinearKernels.COLUMNS
+                && weight.blockUnits() * 4 == MmaLinearKernels.COLUMNS
+                && groups.weightRows() % MmaLinearKernels.COLUMNS == 0
+                && groups.firstRow() % MmaLinearKernels.OUTPUTS == 0;
+        return whole && (weight.format() == Decode.BF16 || weight.format() == Decode.FP8 && scaled);
+    }
+
+    /** What was split of this array is not what is in it any longer. */
+    void changed(DeviceTensor tensor) {
+        for (Split split : splits) {
+            if (split.source != null && split.source.data() == tensor.data()) {
+                split.source = null;
+            }
+        }
+    }
+
+    /**
+     * {@code out = x weight^T}.
+     *
+     * @param place which number of the step says how many rows there are
+     */
+    void product(String name, int place, DeviceTensor x, WeightPool.Place weight, Groups groups, DeviceTensor out) {
+        Split split = split(place, x, weight.format());
+        int parts = parts(groups, weight, groups.groups());
+        int columns = groups.groups() * groups.outputs();
+        if (parts == 1) {
+            call(name, place, null, split, split.columns, true, weight, groups,
+                    new Target(1, 0, out.offset(), out.stride(), groups.outputs()), new Fixed(out.data()));
+            return;
+        }
+        sums.reserve((long) parts * capacity * columns);
+        call(name, place, null, split, split.columns, true, weight, groups,
+                new Target(parts, capacity * columns, 0, columns, groups.outputs()), sums::array);
+        int op = recording.shape(place, columns, parts, capacity, out.offset(), out.stride());
+        recording.call("sum", blocks / 4, RowKernels.BLOCK, 0, call -> call.kernel(SplitKernels::kSumParts, counts,
+                recording.shapes(), op, sums.array(), out.data()));
+    }
+
+    /**
+     * {@code out = (silu(x gate^T) (x up^T)) down^T} for all rows, or for those of every expert.
+     *
+     * @param lists of the experts; null for all rows
+     * @param out {@code [rows, hidden]}, or with lists a row for each entry
+     */
+    void mlp(int place, Lists lists, DeviceTensor x, WeightPool.Place gate, WeightPool.Place up, WeightPool.Place down,
+            Groups inner, Groups outer, DeviceTensor out) {
+        int rows = lists == null ? capacity : lists.entries();
+        int busy = lists == null ? 1 : lists.few();
+        int parts = parts(inner, gate, busy);
+        Target target = new Target(parts, Math.multiplyExact(rows, inner.outputs()), 0, inner.outputs(), 0);
+        gates.reserve((long) parts * rows * inner.outputs());
+        ups.reserve((long) parts * rows * inner.outputs());
+        Split split = split(place, x, gate.format());
+        call("gate", place, lists, split, split.columns, true, gate, inner, target, gates::array);
+        call("up", place, lists, split, split.columns, true, up, inner, target, ups::array);
+        Split hidden = free(false, rows, inner.outputs());
+        IntArray counted = lists == null ? counts : lists.lists();
+        int op = recording.shape(lists == null ? place : inner.groups(), inner.outputs() / SplitKernels.BLOCK, parts, rows);
+        recording.call("gated", 2, blocks / 2, SplitKernels.BLOCK, SplitKernels.LOCAL_BYTES, call -> call.kernel(
+                SplitKernels::kSplitGated, counted, recording.shapes(), op, gates.array(), ups.array(), halves,
+                (IntArray) hidden.numbers, hidden.scales));
+        int downParts = lists == null ? parts(outer, down, 1) : 1;
+        if (downParts == 1) {
+            call("down", place, lists, hidden, hidden.columns, false, down, outer,
+                    new Target(1, 0, out.offset(), out.stride(), 0), new Fixed(out.data()));
+            return;
+        }
+        sums.reserve((long) downParts * capacity * outer.outputs());
+        call("down", place, null, hidden, hidden.columns, false, down, outer,
+                new Target(downParts, capacity * outer.outputs(), 0, outer.outputs(), 0), sums::array);
+        int sum = recording.shape(place, outer.outputs(), downParts, capacity, out.offset(), out.stride());
+        recording.call("sum", blocks / 4, RowKernels.BLOCK, 0, call -> call.kernel(SplitKernels::kSumParts, counts,
+                recording.shapes(), sum, sums.array(), out.data()));
+    }
+
+    /** An array that is there already. */
+    private record Fixed(FloatArray array) implements java.util.function.Supplier<FloatArray> {
+        @Override
+        public FloatArray get() {
+            return array;
+        }
+    }
+
+    private void call(String name, int place, Lists lists, Split split, int width, boolean named, WeightPool.Place weight,
+            Groups groups, Target target, java.util.function.Supplier<FloatArray> out) {
+        boolean bf16 = weight.format() == Decode.BF16;
+        int op = recording.shape(groups.groups(), groups.outputs(), weight.columns() / MmaLinearKernels.COLUMNS,
+                target.parts(), lists == null ? 0 : 1, lists != null && named ? 1 : 0, width / MmaLinearKernels.COLUMNS,
+                groups.xColumns() / MmaLinearKernels.COLUMNS, groups.weightRows(), groups.firstRow(), target.begin(),
+                target.stride(), target.groupColumns(), target.partSize(), weight.units() * (bf16 ? 2 : 1),
+                weight.begin(), weight.scales(), place);
+        IntArray rows = lists == null ? counts : lists.lists();
+        IntArray active = lists == null ? counts : lists.active();
+        long items = (long) groups.groups() * (groups.outputs() / MmaLinearKernels.OUTPUTS) * target.parts();
+        int grid = (int) Math.min(items, blocks / 2);
+        WeightPool weights = recording.weights();
+        if (bf16) {
+            recording.call(name, grid, MmaLinearKernels.BLOCK, MmaBf16LinearKernels.LOCAL_BYTES, call -> call.kernel(
+                    MmaBf16LinearKernels::kBf16Products, recording.shapes(), op, rows, active, (LongArray) split.numbers,
+                    split.scales, weights.ints(weight), out.get()));
+        } else {
+            recording.call(name, grid, MmaLinearKernels.BLOCK, MmaLinearKernels.LOCAL_BYTES, call -> call.kernel(
+                    MmaLinearKernels::kProducts, recording.shapes(), op, rows, active, (IntArray) split.numbers,
+                    split.scales, weights.ints(weight), weights.floats(), out.get()));
+        }
+    }
+
+    /** How many parts give every multiprocessor a few blocks, each with two steps at least. */
+    private int parts(Groups groups, WeightPool.Place weight, int busy) {
+        int tiles = busy * (groups.outputs() / MmaLinearKernels.OUTPUTS);
+        int most = Math.max(1, weight.columns() / MmaLinearKernels.COLUMNS / 2);
+        return Math.clamp(Math.ceilDiv(blocks / 4, tiles), 1, Math.min(MOST_PARTS, most));
+    }
+
+    private Split split(int place, DeviceTensor x, int format) {
+        boolean three = format == Decode.BF16;
+        for (Split split : splits) {
+            if (x.equals(split.source) && split.place == place && three == split.numbers instanceof LongArray) {
+                return split;
+            }
+        }
+        Split split = free(three, capacity, x.columns());
+        split.source = x;
+        split.place = place;
+        int op = recording.shape(place, x.columns() / SplitKernels.BLOCK, x.offset(), x.stride());
+        recording.call("split", 2, blocks / 2, SplitKernels.BLOCK, SplitKernels.LOCAL_BYTES, call -> three
+                ? call.kernel(SplitKernels::kSplitThree, counts, recording.shapes(), op, x.data(), bytes,
+                        (LongArray) split.numbers, split.scales)
+                : call.kernel(SplitKernels::kSplit, counts, recording.shapes(), op, x.data(), halves,
+                        (IntArray) split.numbers, split.scales));
+        return split;
+    }
+
+    /** One that nothing needs any longer, or a new one. */
+    private Split free(boolean three, int rows, int columns) {
+        int size = Math.multiplyExact(rows, columns);
+        for (Split split : splits) {
+            if (split.source == null && split.numbers.getSize() == size && split.columns == columns
+                    && three == split.numbers instanceof LongArray) {
+                return split;
+            }
+        }
+        Split split = new Split(three, rows, columns);
+        splits.add(split);
+        return split;
+    }
+}
