@@ -66,7 +66,7 @@ final class ExpertCalls {
                 call -> call.kernel(ExpertKernels::kRoute, counts, recording.shapes(), route, recording.weights().floats(),
                         arrays.logits(), arrays.chosen(), arrays.weights()));
         int group = recording.shape(StepInputs.ROWS, moe.experts(), moe.perToken());
-        recording.call("group", 3, 1, ExpertKernels.BLOCK, ExpertKernels.GROUP_BYTES,
+        recording.call("group", 3, 1, ExpertKernels.GROUP_BLOCK, ExpertKernels.GROUP_BYTES,
                 call -> call.kernel(ExpertKernels::kGroup, counts, recording.shapes(), group, arrays.chosen(),
                         arrays.lists(), arrays.places(), arrays.active()));
         int entries = capacity * moe.perToken();
@@ -96,7 +96,7 @@ final class ExpertCalls {
         TensorProducts.Groups outer = TensorProducts.Groups.experts(experts.size(), x.columns());
         boolean serves = gate.format() == Decode.FP8 && up.format() == Decode.FP8 && out.format() == Decode.FP8
                 && TensorProducts.serves(gate, inner) && TensorProducts.serves(up, inner)
-                && TensorProducts.serves(out, outer);
+                && TensorProducts.serves(out, outer) && TensorProducts.pays(gate, inner);
         if (serves) {
             int rows = lists == null ? capacity : lists.entries();
             tensor.mlp(StepInputs.ROWS, lists, x, gate, up, out, inner, outer,

@@ -141,7 +141,7 @@ final class TensorAttention {
             recording.call("gathered", 2, blocks, THREADS, 0, call -> call.kernel(MmaPackKernels::kGather, kept.gather,
                     slots, cache.latentInts(), cache.latentFloats(), table, kept.places, kept.gathered));
         }
-        recording.call("queries", capacity * MmaMlaKernels.PACKED / THREADS, THREADS, 0,
+        recording.call("queries", blocks / 2, THREADS, 0,
                 call -> call.kernel(MmaMlaKernels::kPackQueries, kept.meta, q, kept.queries));
         recording.call("weights", 2, capacity * k / MmaMlaKernels.TILE, MmaMlaKernels.THREADS, MmaMlaKernels.LOCAL_BYTES,
                 call -> call.kernel(MmaMlaKernels::kWeights, kept.meta, kept.factors, gathers ? kept.places : slots,
@@ -149,7 +149,7 @@ final class TensorAttention {
         recording.call("sums", 2, kept.totals.getSize() / MmaMlaKernels.HEADS * MmaMlaSums.COLUMNS, MmaMlaSums.THREADS,
                 MmaMlaSums.LOCAL_BYTES, call -> call.kernel(MmaMlaSums::kSums, kept.meta, gathers ? kept.places : slots,
                         kept.weights, kept.highest, gathers ? kept.gathered : cache.latentInts(), kept.totals, kept.parts));
-        recording.call("divide", capacity * MmaMlaKernels.HEADS * MmaMlaKernels.LATENT / THREADS, THREADS, 0,
+        recording.call("divide", blocks / 2, THREADS, 0,
                 call -> call.kernel(MmaMlaSums::kDivide, kept.meta, kept.totals, kept.parts, out));
     }
 

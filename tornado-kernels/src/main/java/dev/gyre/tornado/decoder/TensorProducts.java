@@ -19,6 +19,8 @@ import java.util.List;
  * multiplied is split first, once for all products with it until it changes.
  */
 final class TensorProducts {
+    /** Elements of a matrix below which kernels for few outputs are better: these take two or three kernels. */
+    private static final long LEAST = 1 << 18;
     /** More parts of a product gain nothing. */
     private static final int MOST_PARTS = 16;
 
@@ -121,6 +123,11 @@ final class TensorProducts {
                 && groups.weightRows() % MmaLinearKernels.COLUMNS == 0
                 && groups.firstRow() % MmaLinearKernels.OUTPUTS == 0;
         return whole && (weight.format() == Decode.BF16 || weight.format() == Decode.FP8 && scaled);
+    }
+
+    /** Whether that is worth it. */
+    static boolean pays(WeightPool.Place weight, Groups groups) {
+        return (long) weight.columns() * groups.outputs() * (groups.xColumns() > 0 ? groups.groups() : 1) >= LEAST;
     }
 
     /** What was split of this array is not what is in it any longer. */

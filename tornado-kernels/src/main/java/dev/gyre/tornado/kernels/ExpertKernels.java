@@ -19,6 +19,8 @@ public final class ExpertKernels {
     public static final int MOST_EXPERTS = 1024;
     /** Bytes of local memory of {@link #kRoute}. */
     public static final int ROUTE_BYTES = 5 * MOST_EXPERTS * Float.BYTES;
+    /** Threads of {@link #kGroup}'s block. */
+    public static final int GROUP_BLOCK = 512;
     /** Bytes of local memory of {@link #kGroup}. */
     public static final int GROUP_BYTES = 2 * MOST_EXPERTS * Integer.BYTES;
     /** Outputs of a block of {@link #kHidden}. */
@@ -145,13 +147,13 @@ public final class ExpertKernels {
         int perToken = shape.get(op + 2);
         int entries = step.get(shape.get(op + 0)) * perToken;
         int thread = context.localIdx;
-        for (int start = 0; start <= experts; start += 128) {
+        for (int start = 0; start <= experts; start += 512) {
             int expert = start + thread;
             int before = 0;
             for (int from = 0; from < entries; from += 1024) {
                 int count = Math.min(1024, entries - from);
                 context.localBarrier();
-                for (int i = thread; i < count; i += 128) {
+                for (int i = thread; i < count; i += 512) {
                     near[i] = chosen.get(from + i);
                 }
                 context.localBarrier();
@@ -163,7 +165,7 @@ public final class ExpertKernels {
             for (int from = 0; from < entries; from += 1024) {
                 int count = Math.min(1024, entries - from);
                 context.localBarrier();
-                for (int i = thread; i < count; i += 128) {
+                for (int i = thread; i < count; i += 512) {
                     near[i] = chosen.get(from + i);
                 }
                 context.localBarrier();
@@ -183,7 +185,7 @@ public final class ExpertKernels {
             }
         }
         context.localBarrier();
-        for (int e = thread; e <= experts; e += 128) {
+        for (int e = thread; e <= experts; e += 512) {
             int before = 0;
             for (int i = 0; i < e; i++) {
                 before += busy[i];

@@ -13,7 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.LongArray;
  */
 public final class MmaBf16LinearKernels {
     /** Bytes of local memory. */
-    public static final int LOCAL_BYTES = (4096 + 3 * 2048 + MmaLinearKernels.ROWS) * Integer.BYTES;
+    public static final int LOCAL_BYTES = (4096 + 3 * 1024 + MmaLinearKernels.ROWS + 1) * Integer.BYTES;
 
     private MmaBf16LinearKernels() {}
 
@@ -38,8 +38,9 @@ public final class MmaBf16LinearKernels {
             IntArray ints,
             FloatArray out) {
         int[] tile = context.allocateIntLocalArray(4096);
-        int[] right = context.allocateIntLocalArray(6144);
-        float[] factors = context.allocateFloatLocalArray(32);
+        int[] right = context.allocateIntLocalArray(3072);
+        float[] factors = context.allocateFloatLocalArray(16);
+        int[] zero = context.allocateIntLocalArray(1);
         int thread = context.localIdx;
         int lane = thread & 31;
         int warp = thread / 32;
@@ -56,12 +57,10 @@ public final class MmaBf16LinearKernels {
         int leftHalf = lane / 16;
         int leftAt = warp * 4096 + leftRow * 256 - leftRow * 32 - leftHalf * 16;
         int flip = leftRow & 7;
-        int[] places = new int[8];
-        int[] steps = new int[8];
-        for (int u = 0; u < 8; u++) {
-            places[u] = warp * 1024 + ((lane / 4) ^ u) * 4 + lane % 4;
-            steps[u] = leftAt + ((2 * u + leftHalf) ^ flip) * 16;
+        if (thread == 0) {
+            zero[0] = listed >> 8;
         }
+        context.localBarrier();
         // a thread brings the columns thread / 4 + 32 j of two neighbouring rows
         int column = thread / 4;
         int fill = column * 4 + thread % 4;
@@ -76,10 +75,17 @@ public final class MmaBf16LinearKernels {
             int end = lists.get(listed > 0 ? group + 1 : shape.get(op + 17));
             int weightRow = group * shape.get(op + 8) + shape.get(op + 9) + first;
             int codeAt = shape.get(op + 15) + (weightRow + warp * 16) * units + lane;
-            for (int begin = start; begin < end; begin += 32) {
-                int count = Math.min(32, end - begin);
-                int[] rows = new int[8];
-                for (int i = 0; i < 8; i++) {
+            // where there are many rows, weights are taken so many columns at a time that they stay in the second-level cache
+            int span = end - start > 16 ? 4 : Math.max(to - from, 1);
+            int shared = (to - from + span - 1) / span;
+            int turns = shared * ((end - start + 15) / 16);
+            for (int turn = 0; turn < turns; turn++) {
+                int begin = start + turn % ((end - start + 15) / 16) * 16;
+                int near = from + turn / ((end - start + 15) / 16) * span;
+                int far = Math.min(near + span, to);
+                int count = Math.min(16, end - begin);
+                int[] rows = new int[4];
+                for (int i = 0; i < 4; i++) {
                     int entry = begin + Math.min(i / 2 * 8 + thread % 4 * 2 + i % 2, count - 1);
                     int row = shape.get(op + 5) > 0 ? lists.get(shape.get(op) + 1 + entry) : entry;
                     rows[i] = (row * width + group * shape.get(op + 7)) * 128 + column;
@@ -87,140 +93,115 @@ public final class MmaBf16LinearKernels {
                 int laneEntry = begin + Math.min(lane, count - 1);
                 int laneRow = shape.get(op + 5) > 0 ? lists.get(shape.get(op) + 1 + laneEntry) : laneEntry;
                 int factorAt = laneRow * width + group * shape.get(op + 7);
-                float[] sums = new float[16];
-                for (int i = 0; i < 16; i++) {
+                float[] sums = new float[8];
+                for (int i = 0; i < 8; i++) {
                     sums[i] = 0f;
                 }
                 int[] codes = new int[32];
                 for (int u = 0; u < 32; u++) {
-                    codes[u] = ints.get(codeAt + u / 2 * units + from * 64 + u % 2 * 32);
+                    codes[u] = ints.get(codeAt + u / 2 * units + near * 64 + u % 2 * 32);
                 }
                 ProductValues values = new ProductValues();
-                for (int block = from; block < to; block++) {
-                    long[] numbers = new long[32];
+                for (int block = near; block < far; block++) {
+                    int here = block * 128 + zero[0];
+                    long[] numbers = new long[16];
                     for (int i = 0; i < 8; i++) {
-                        numbers[i] = split.get(rows[i % 2] + block * 128 + i / 2 * 32);
+                        numbers[i] = split.get(rows[i % 2] + here + i / 2 * 32);
                     }
                     if (count > 8) {
                         for (int i = 0; i < 8; i++) {
-                            numbers[8 + i] = split.get(rows[2 + i % 2] + block * 128 + i / 2 * 32);
-                        }
-                    }
-                    if (count > 16) {
-                        for (int i = 0; i < 8; i++) {
-                            numbers[16 + i] = split.get(rows[4 + i % 2] + block * 128 + i / 2 * 32);
-                        }
-                    }
-                    if (count > 24) {
-                        for (int i = 0; i < 8; i++) {
-                            numbers[24 + i] = split.get(rows[6 + i % 2] + block * 128 + i / 2 * 32);
+                            numbers[8 + i] = split.get(rows[2 + i % 2] + here + i / 2 * 32);
                         }
                     }
                     float factor = scales.get(factorAt + block);
                     context.localBarrier();
+                    int chunk = lane / 4 + zero[0];
                     for (int u = 0; u < 32; u++) {
-                        tile[places[u / 2 & 7] + u / 2 * 64 + u % 2 * 32] = codes[u];
+                        tile[warp * 1024 + lane % 4 + (chunk ^ (u / 2 & 7)) * 4 + u / 2 * 64 + u % 2 * 32] = codes[u];
                     }
                     for (int j = 0; j < 4; j++) {
                         long even = numbers[2 * j];
                         long odd = numbers[1 + 2 * j];
                         right[fill + j * 128] = ((int) even & 0xffff) | ((int) odd << 16);
-                        right[fill + 2048 + j * 128] = (((int) even >> 16) & 0xffff) | ((int) odd & 0xffff0000);
-                        right[fill + 4096 + j * 128] = ((int) (even >> 32) & 0xffff) | ((int) (odd >> 32) << 16);
+                        right[fill + 1024 + j * 128] = (((int) even >> 16) & 0xffff) | ((int) odd & 0xffff0000);
+                        right[fill + 2048 + j * 128] = ((int) (even >> 32) & 0xffff) | ((int) (odd >> 32) << 16);
                     }
                     if (count > 8) {
                         for (int j = 0; j < 4; j++) {
                             long even = numbers[8 + 2 * j];
                             long odd = numbers[9 + 2 * j];
                             right[fill + 512 + j * 128] = ((int) even & 0xffff) | ((int) odd << 16);
-                            right[fill + 2560 + j * 128] = (((int) even >> 16) & 0xffff) | ((int) odd & 0xffff0000);
-                            right[fill + 4608 + j * 128] = ((int) (even >> 32) & 0xffff) | ((int) (odd >> 32) << 16);
+                            right[fill + 1536 + j * 128] = (((int) even >> 16) & 0xffff) | ((int) odd & 0xffff0000);
+                            right[fill + 2560 + j * 128] = ((int) (even >> 32) & 0xffff) | ((int) (odd >> 32) << 16);
                         }
                     }
-                    if (count > 16) {
-                        for (int j = 0; j < 4; j++) {
-                            long even = numbers[16 + 2 * j];
-                            long odd = numbers[17 + 2 * j];
-                            right[fill + 1024 + j * 128] = ((int) even & 0xffff) | ((int) odd << 16);
-                            right[fill + 3072 + j * 128] = (((int) even >> 16) & 0xffff) | ((int) odd & 0xffff0000);
-                            right[fill + 5120 + j * 128] = ((int) (even >> 32) & 0xffff) | ((int) (odd >> 32) << 16);
-                        }
-                    }
-                    if (count > 24) {
-                        for (int j = 0; j < 4; j++) {
-                            long even = numbers[24 + 2 * j];
-                            long odd = numbers[25 + 2 * j];
-                            right[fill + 1536 + j * 128] = ((int) even & 0xffff) | ((int) odd << 16);
-                            right[fill + 3584 + j * 128] = (((int) even >> 16) & 0xffff) | ((int) odd & 0xffff0000);
-                            right[fill + 5632 + j * 128] = ((int) (even >> 32) & 0xffff) | ((int) (odd >> 32) << 16);
-                        }
-                    }
-                    if (warp == 0) {
+                    if (thread < 16) {
                         factors[lane] = factor;
                     }
-                    int next = Math.min(block + 1, to - 1);
+                    int next = Math.min(block + 1, far - 1) * 64 + zero[0];
                     for (int u = 0; u < 32; u++) {
-                        codes[u] = ints.get(codeAt + u / 2 * units + next * 64 + u % 2 * 32);
+                        codes[u] = ints.get(codeAt + u / 2 * units + next + u % 2 * 32);
                     }
                     context.localBarrier();
-                    HalfFloat[] a0 = context.mmaLoadA(tile, 16, steps[0]);
-                    HalfFloat[] a1 = context.mmaLoadA(tile, 16, steps[1]);
-                    HalfFloat[] a2 = context.mmaLoadA(tile, 16, steps[2]);
-                    HalfFloat[] a3 = context.mmaLoadA(tile, 16, steps[3]);
-                    HalfFloat[] a4 = context.mmaLoadA(tile, 16, steps[4]);
-                    HalfFloat[] a5 = context.mmaLoadA(tile, 16, steps[5]);
-                    HalfFloat[] a6 = context.mmaLoadA(tile, 16, steps[6]);
-                    HalfFloat[] a7 = context.mmaLoadA(tile, 16, steps[7]);
+                    int half = leftHalf + zero[0];
+                    HalfFloat[] a0 = context.mmaLoadA(tile, 16, leftAt + ((0 + half) ^ flip) * 16);
+                    HalfFloat[] a1 = context.mmaLoadA(tile, 16, leftAt + ((2 + half) ^ flip) * 16);
+                    HalfFloat[] a2 = context.mmaLoadA(tile, 16, leftAt + ((4 + half) ^ flip) * 16);
+                    HalfFloat[] a3 = context.mmaLoadA(tile, 16, leftAt + ((6 + half) ^ flip) * 16);
+                    HalfFloat[] a4 = context.mmaLoadA(tile, 16, leftAt + ((8 + half) ^ flip) * 16);
+                    HalfFloat[] a5 = context.mmaLoadA(tile, 16, leftAt + ((10 + half) ^ flip) * 16);
+                    HalfFloat[] a6 = context.mmaLoadA(tile, 16, leftAt + ((12 + half) ^ flip) * 16);
+                    HalfFloat[] a7 = context.mmaLoadA(tile, 16, leftAt + ((14 + half) ^ flip) * 16);
                     float[] high0 = context.mmaFragment(0f);
                     float[] middle0 = context.mmaFragment(0f);
                     float[] low0 = context.mmaFragment(0f);
                     HalfFloat[] h00 = context.mmaLoadB(right, 16, 0);
                     high0 = context.mmaBF16(a0, h00, high0, MMAShape.M16N8K16);
-                    HalfFloat[] m00 = context.mmaLoadB(right, 16, 8192);
+                    HalfFloat[] m00 = context.mmaLoadB(right, 16, 4096);
                     middle0 = context.mmaBF16(a0, m00, middle0, MMAShape.M16N8K16);
-                    HalfFloat[] l00 = context.mmaLoadB(right, 16, 16384);
+                    HalfFloat[] l00 = context.mmaLoadB(right, 16, 8192);
                     low0 = context.mmaBF16(a0, l00, low0, MMAShape.M16N8K16);
                     HalfFloat[] h01 = context.mmaLoadB(right, 16, 256);
                     high0 = context.mmaBF16(a1, h01, high0, MMAShape.M16N8K16);
-                    HalfFloat[] m01 = context.mmaLoadB(right, 16, 8448);
+                    HalfFloat[] m01 = context.mmaLoadB(right, 16, 4352);
                     middle0 = context.mmaBF16(a1, m01, middle0, MMAShape.M16N8K16);
-                    HalfFloat[] l01 = context.mmaLoadB(right, 16, 16640);
+                    HalfFloat[] l01 = context.mmaLoadB(right, 16, 8448);
                     low0 = context.mmaBF16(a1, l01, low0, MMAShape.M16N8K16);
                     HalfFloat[] h02 = context.mmaLoadB(right, 16, 512);
                     high0 = context.mmaBF16(a2, h02, high0, MMAShape.M16N8K16);
-                    HalfFloat[] m02 = context.mmaLoadB(right, 16, 8704);
+                    HalfFloat[] m02 = context.mmaLoadB(right, 16, 4608);
                     middle0 = context.mmaBF16(a2, m02, middle0, MMAShape.M16N8K16);
-                    HalfFloat[] l02 = context.mmaLoadB(right, 16, 16896);
+                    HalfFloat[] l02 = context.mmaLoadB(right, 16, 8704);
                     low0 = context.mmaBF16(a2, l02, low0, MMAShape.M16N8K16);
                     HalfFloat[] h03 = context.mmaLoadB(right, 16, 768);
                     high0 = context.mmaBF16(a3, h03, high0, MMAShape.M16N8K16);
-                    HalfFloat[] m03 = context.mmaLoadB(right, 16, 8960);
+                    HalfFloat[] m03 = context.mmaLoadB(right, 16, 4864);
                     middle0 = context.mmaBF16(a3, m03, middle0, MMAShape.M16N8K16);
-                    HalfFloat[] l03 = context.mmaLoadB(right, 16, 17152);
+                    HalfFloat[] l03 = context.mmaLoadB(right, 16, 8960);
                     low0 = context.mmaBF16(a3, l03, low0, MMAShape.M16N8K16);
                     HalfFloat[] h04 = context.mmaLoadB(right, 16, 1024);
                     high0 = context.mmaBF16(a4, h04, high0, MMAShape.M16N8K16);
-                    HalfFloat[] m04 = context.mmaLoadB(right, 16, 9216);
+                    HalfFloat[] m04 = context.mmaLoadB(right, 16, 5120);
                     middle0 = context.mmaBF16(a4, m04, middle0, MMAShape.M16N8K16);
-                    HalfFloat[] l04 = context.mmaLoadB(right, 16, 17408);
+                    HalfFloat[] l04 = context.mmaLoadB(right, 16, 9216);
                     low0 = context.mmaBF16(a4, l04, low0, MMAShape.M16N8K16);
                     HalfFloat[] h05 = context.mmaLoadB(right, 16, 1280);
                     high0 = context.mmaBF16(a5, h05, high0, MMAShape.M16N8K16);
-                    HalfFloat[] m05 = context.mmaLoadB(right, 16, 9472);
+                    HalfFloat[] m05 = context.mmaLoadB(right, 16, 5376);
                     middle0 = context.mmaBF16(a5, m05, middle0, MMAShape.M16N8K16);
-                    HalfFloat[] l05 = context.mmaLoadB(right, 16, 17664);
+                    HalfFloat[] l05 = context.mmaLoadB(right, 16, 9472);
                     low0 = context.mmaBF16(a5, l05, low0, MMAShape.M16N8K16);
                     HalfFloat[] h06 = context.mmaLoadB(right, 16, 1536);
                     high0 = context.mmaBF16(a6, h06, high0, MMAShape.M16N8K16);
-                    HalfFloat[] m06 = context.mmaLoadB(right, 16, 9728);
+                    HalfFloat[] m06 = context.mmaLoadB(right, 16, 5632);
                     middle0 = context.mmaBF16(a6, m06, middle0, MMAShape.M16N8K16);
-                    HalfFloat[] l06 = context.mmaLoadB(right, 16, 17920);
+                    HalfFloat[] l06 = context.mmaLoadB(right, 16, 9728);
                     low0 = context.mmaBF16(a6, l06, low0, MMAShape.M16N8K16);
                     HalfFloat[] h07 = context.mmaLoadB(right, 16, 1792);
                     high0 = context.mmaBF16(a7, h07, high0, MMAShape.M16N8K16);
-                    HalfFloat[] m07 = context.mmaLoadB(right, 16, 9984);
+                    HalfFloat[] m07 = context.mmaLoadB(right, 16, 5888);
                     middle0 = context.mmaBF16(a7, m07, middle0, MMAShape.M16N8K16);
-                    HalfFloat[] l07 = context.mmaLoadB(right, 16, 18176);
+                    HalfFloat[] l07 = context.mmaLoadB(right, 16, 9984);
                     low0 = context.mmaBF16(a7, l07, low0, MMAShape.M16N8K16);
                     float even0 = factors[lane % 4 * 2];
                     float odd0 = factors[1 + lane % 4 * 2];
@@ -245,51 +226,51 @@ public final class MmaBf16LinearKernels {
                         float[] low1 = context.mmaFragment(0f);
                         HalfFloat[] h10 = context.mmaLoadB(right, 16, 2048);
                         high1 = context.mmaBF16(a0, h10, high1, MMAShape.M16N8K16);
-                        HalfFloat[] m10 = context.mmaLoadB(right, 16, 10240);
+                        HalfFloat[] m10 = context.mmaLoadB(right, 16, 6144);
                         middle1 = context.mmaBF16(a0, m10, middle1, MMAShape.M16N8K16);
-                        HalfFloat[] l10 = context.mmaLoadB(right, 16, 18432);
+                        HalfFloat[] l10 = context.mmaLoadB(right, 16, 10240);
                         low1 = context.mmaBF16(a0, l10, low1, MMAShape.M16N8K16);
                         HalfFloat[] h11 = context.mmaLoadB(right, 16, 2304);
                         high1 = context.mmaBF16(a1, h11, high1, MMAShape.M16N8K16);
-                        HalfFloat[] m11 = context.mmaLoadB(right, 16, 10496);
+                        HalfFloat[] m11 = context.mmaLoadB(right, 16, 6400);
                         middle1 = context.mmaBF16(a1, m11, middle1, MMAShape.M16N8K16);
-                        HalfFloat[] l11 = context.mmaLoadB(right, 16, 18688);
+                        HalfFloat[] l11 = context.mmaLoadB(right, 16, 10496);
                         low1 = context.mmaBF16(a1, l11, low1, MMAShape.M16N8K16);
                         HalfFloat[] h12 = context.mmaLoadB(right, 16, 2560);
                         high1 = context.mmaBF16(a2, h12, high1, MMAShape.M16N8K16);
-                        HalfFloat[] m12 = context.mmaLoadB(right, 16, 10752);
+                        HalfFloat[] m12 = context.mmaLoadB(right, 16, 6656);
                         middle1 = context.mmaBF16(a2, m12, middle1, MMAShape.M16N8K16);
-                        HalfFloat[] l12 = context.mmaLoadB(right, 16, 18944);
+                        HalfFloat[] l12 = context.mmaLoadB(right, 16, 10752);
                         low1 = context.mmaBF16(a2, l12, low1, MMAShape.M16N8K16);
                         HalfFloat[] h13 = context.mmaLoadB(right, 16, 2816);
                         high1 = context.mmaBF16(a3, h13, high1, MMAShape.M16N8K16);
-                        HalfFloat[] m13 = context.mmaLoadB(right, 16, 11008);
+                        HalfFloat[] m13 = context.mmaLoadB(right, 16, 6912);
                         middle1 = context.mmaBF16(a3, m13, middle1, MMAShape.M16N8K16);
-                        HalfFloat[] l13 = context.mmaLoadB(right, 16, 19200);
+                        HalfFloat[] l13 = context.mmaLoadB(right, 16, 11008);
                         low1 = context.mmaBF16(a3, l13, low1, MMAShape.M16N8K16);
                         HalfFloat[] h14 = context.mmaLoadB(right, 16, 3072);
                         high1 = context.mmaBF16(a4, h14, high1, MMAShape.M16N8K16);
-                        HalfFloat[] m14 = context.mmaLoadB(right, 16, 11264);
+                        HalfFloat[] m14 = context.mmaLoadB(right, 16, 7168);
                         middle1 = context.mmaBF16(a4, m14, middle1, MMAShape.M16N8K16);
-                        HalfFloat[] l14 = context.mmaLoadB(right, 16, 19456);
+                        HalfFloat[] l14 = context.mmaLoadB(right, 16, 11264);
                         low1 = context.mmaBF16(a4, l14, low1, MMAShape.M16N8K16);
                         HalfFloat[] h15 = context.mmaLoadB(right, 16, 3328);
                         high1 = context.mmaBF16(a5, h15, high1, MMAShape.M16N8K16);
-                        HalfFloat[] m15 = context.mmaLoadB(right, 16, 11520);
+                        HalfFloat[] m15 = context.mmaLoadB(right, 16, 7424);
                         middle1 = context.mmaBF16(a5, m15, middle1, MMAShape.M16N8K16);
-                        HalfFloat[] l15 = context.mmaLoadB(right, 16, 19712);
+                        HalfFloat[] l15 = context.mmaLoadB(right, 16, 11520);
                         low1 = context.mmaBF16(a5, l15, low1, MMAShape.M16N8K16);
                         HalfFloat[] h16 = context.mmaLoadB(right, 16, 3584);
                         high1 = context.mmaBF16(a6, h16, high1, MMAShape.M16N8K16);
-                        HalfFloat[] m16 = context.mmaLoadB(right, 16, 11776);
+                        HalfFloat[] m16 = context.mmaLoadB(right, 16, 7680);
                         middle1 = context.mmaBF16(a6, m16, middle1, MMAShape.M16N8K16);
-                        HalfFloat[] l16 = context.mmaLoadB(right, 16, 19968);
+                        HalfFloat[] l16 = context.mmaLoadB(right, 16, 11776);
                         low1 = context.mmaBF16(a6, l16, low1, MMAShape.M16N8K16);
                         HalfFloat[] h17 = context.mmaLoadB(right, 16, 3840);
                         high1 = context.mmaBF16(a7, h17, high1, MMAShape.M16N8K16);
-                        HalfFloat[] m17 = context.mmaLoadB(right, 16, 12032);
+                        HalfFloat[] m17 = context.mmaLoadB(right, 16, 7936);
                         middle1 = context.mmaBF16(a7, m17, middle1, MMAShape.M16N8K16);
-                        HalfFloat[] l17 = context.mmaLoadB(right, 16, 20224);
+                        HalfFloat[] l17 = context.mmaLoadB(right, 16, 12032);
                         low1 = context.mmaBF16(a7, l17, low1, MMAShape.M16N8K16);
                         float even1 = factors[8 + lane % 4 * 2];
                         float odd1 = factors[9 + lane % 4 * 2];
@@ -309,154 +290,16 @@ public final class MmaBf16LinearKernels {
                         sums[6] += (lowerLeft1 + values.lowerLeft()) * even1;
                         sums[7] += (lowerRight1 + values.lowerRight()) * odd1;
                     }
-                    if (count > 16) {
-                        float[] high2 = context.mmaFragment(0f);
-                        float[] middle2 = context.mmaFragment(0f);
-                        float[] low2 = context.mmaFragment(0f);
-                        HalfFloat[] h20 = context.mmaLoadB(right, 16, 4096);
-                        high2 = context.mmaBF16(a0, h20, high2, MMAShape.M16N8K16);
-                        HalfFloat[] m20 = context.mmaLoadB(right, 16, 12288);
-                        middle2 = context.mmaBF16(a0, m20, middle2, MMAShape.M16N8K16);
-                        HalfFloat[] l20 = context.mmaLoadB(right, 16, 20480);
-                        low2 = context.mmaBF16(a0, l20, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h21 = context.mmaLoadB(right, 16, 4352);
-                        high2 = context.mmaBF16(a1, h21, high2, MMAShape.M16N8K16);
-                        HalfFloat[] m21 = context.mmaLoadB(right, 16, 12544);
-                        middle2 = context.mmaBF16(a1, m21, middle2, MMAShape.M16N8K16);
-                        HalfFloat[] l21 = context.mmaLoadB(right, 16, 20736);
-                        low2 = context.mmaBF16(a1, l21, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h22 = context.mmaLoadB(right, 16, 4608);
-                        high2 = context.mmaBF16(a2, h22, high2, MMAShape.M16N8K16);
-                        HalfFloat[] m22 = context.mmaLoadB(right, 16, 12800);
-                        middle2 = context.mmaBF16(a2, m22, middle2, MMAShape.M16N8K16);
-                        HalfFloat[] l22 = context.mmaLoadB(right, 16, 20992);
-                        low2 = context.mmaBF16(a2, l22, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h23 = context.mmaLoadB(right, 16, 4864);
-                        high2 = context.mmaBF16(a3, h23, high2, MMAShape.M16N8K16);
-                        HalfFloat[] m23 = context.mmaLoadB(right, 16, 13056);
-                        middle2 = context.mmaBF16(a3, m23, middle2, MMAShape.M16N8K16);
-                        HalfFloat[] l23 = context.mmaLoadB(right, 16, 21248);
-                        low2 = context.mmaBF16(a3, l23, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h24 = context.mmaLoadB(right, 16, 5120);
-                        high2 = context.mmaBF16(a4, h24, high2, MMAShape.M16N8K16);
-                        HalfFloat[] m24 = context.mmaLoadB(right, 16, 13312);
-                        middle2 = context.mmaBF16(a4, m24, middle2, MMAShape.M16N8K16);
-                        HalfFloat[] l24 = context.mmaLoadB(right, 16, 21504);
-                        low2 = context.mmaBF16(a4, l24, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h25 = context.mmaLoadB(right, 16, 5376);
-                        high2 = context.mmaBF16(a5, h25, high2, MMAShape.M16N8K16);
-                        HalfFloat[] m25 = context.mmaLoadB(right, 16, 13568);
-                        middle2 = context.mmaBF16(a5, m25, middle2, MMAShape.M16N8K16);
-                        HalfFloat[] l25 = context.mmaLoadB(right, 16, 21760);
-                        low2 = context.mmaBF16(a5, l25, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h26 = context.mmaLoadB(right, 16, 5632);
-                        high2 = context.mmaBF16(a6, h26, high2, MMAShape.M16N8K16);
-                        HalfFloat[] m26 = context.mmaLoadB(right, 16, 13824);
-                        middle2 = context.mmaBF16(a6, m26, middle2, MMAShape.M16N8K16);
-                        HalfFloat[] l26 = context.mmaLoadB(right, 16, 22016);
-                        low2 = context.mmaBF16(a6, l26, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h27 = context.mmaLoadB(right, 16, 5888);
-                        high2 = context.mmaBF16(a7, h27, high2, MMAShape.M16N8K16);
-                        HalfFloat[] m27 = context.mmaLoadB(right, 16, 14080);
-                        middle2 = context.mmaBF16(a7, m27, middle2, MMAShape.M16N8K16);
-                        HalfFloat[] l27 = context.mmaLoadB(right, 16, 22272);
-                        low2 = context.mmaBF16(a7, l27, low2, MMAShape.M16N8K16);
-                        float even2 = factors[16 + lane % 4 * 2];
-                        float odd2 = factors[17 + lane % 4 * 2];
-                        values.read(context, high2);
-                        float upperLeft2 = values.upperLeft() * 65536f;
-                        float upperRight2 = values.upperRight() * 65536f;
-                        float lowerLeft2 = values.lowerLeft() * 65536f;
-                        float lowerRight2 = values.lowerRight() * 65536f;
-                        values.read(context, middle2);
-                        upperLeft2 += values.upperLeft() * 256f;
-                        upperRight2 += values.upperRight() * 256f;
-                        lowerLeft2 += values.lowerLeft() * 256f;
-                        lowerRight2 += values.lowerRight() * 256f;
-                        values.read(context, low2);
-                        sums[8] += (upperLeft2 + values.upperLeft()) * even2;
-                        sums[9] += (upperRight2 + values.upperRight()) * odd2;
-                        sums[10] += (lowerLeft2 + values.lowerLeft()) * even2;
-                        sums[11] += (lowerRight2 + values.lowerRight()) * odd2;
-                    }
-                    if (count > 24) {
-                        float[] high3 = context.mmaFragment(0f);
-                        float[] middle3 = context.mmaFragment(0f);
-                        float[] low3 = context.mmaFragment(0f);
-                        HalfFloat[] h30 = context.mmaLoadB(right, 16, 6144);
-                        high3 = context.mmaBF16(a0, h30, high3, MMAShape.M16N8K16);
-                        HalfFloat[] m30 = context.mmaLoadB(right, 16, 14336);
-                        middle3 = context.mmaBF16(a0, m30, middle3, MMAShape.M16N8K16);
-                        HalfFloat[] l30 = context.mmaLoadB(right, 16, 22528);
-                        low3 = context.mmaBF16(a0, l30, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h31 = context.mmaLoadB(right, 16, 6400);
-                        high3 = context.mmaBF16(a1, h31, high3, MMAShape.M16N8K16);
-                        HalfFloat[] m31 = context.mmaLoadB(right, 16, 14592);
-                        middle3 = context.mmaBF16(a1, m31, middle3, MMAShape.M16N8K16);
-                        HalfFloat[] l31 = context.mmaLoadB(right, 16, 22784);
-                        low3 = context.mmaBF16(a1, l31, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h32 = context.mmaLoadB(right, 16, 6656);
-                        high3 = context.mmaBF16(a2, h32, high3, MMAShape.M16N8K16);
-                        HalfFloat[] m32 = context.mmaLoadB(right, 16, 14848);
-                        middle3 = context.mmaBF16(a2, m32, middle3, MMAShape.M16N8K16);
-                        HalfFloat[] l32 = context.mmaLoadB(right, 16, 23040);
-                        low3 = context.mmaBF16(a2, l32, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h33 = context.mmaLoadB(right, 16, 6912);
-                        high3 = context.mmaBF16(a3, h33, high3, MMAShape.M16N8K16);
-                        HalfFloat[] m33 = context.mmaLoadB(right, 16, 15104);
-                        middle3 = context.mmaBF16(a3, m33, middle3, MMAShape.M16N8K16);
-                        HalfFloat[] l33 = context.mmaLoadB(right, 16, 23296);
-                        low3 = context.mmaBF16(a3, l33, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h34 = context.mmaLoadB(right, 16, 7168);
-                        high3 = context.mmaBF16(a4, h34, high3, MMAShape.M16N8K16);
-                        HalfFloat[] m34 = context.mmaLoadB(right, 16, 15360);
-                        middle3 = context.mmaBF16(a4, m34, middle3, MMAShape.M16N8K16);
-                        HalfFloat[] l34 = context.mmaLoadB(right, 16, 23552);
-                        low3 = context.mmaBF16(a4, l34, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h35 = context.mmaLoadB(right, 16, 7424);
-                        high3 = context.mmaBF16(a5, h35, high3, MMAShape.M16N8K16);
-                        HalfFloat[] m35 = context.mmaLoadB(right, 16, 15616);
-                        middle3 = context.mmaBF16(a5, m35, middle3, MMAShape.M16N8K16);
-                        HalfFloat[] l35 = context.mmaLoadB(right, 16, 23808);
-                        low3 = context.mmaBF16(a5, l35, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h36 = context.mmaLoadB(right, 16, 7680);
-                        high3 = context.mmaBF16(a6, h36, high3, MMAShape.M16N8K16);
-                        HalfFloat[] m36 = context.mmaLoadB(right, 16, 15872);
-                        middle3 = context.mmaBF16(a6, m36, middle3, MMAShape.M16N8K16);
-                        HalfFloat[] l36 = context.mmaLoadB(right, 16, 24064);
-                        low3 = context.mmaBF16(a6, l36, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h37 = context.mmaLoadB(right, 16, 7936);
-                        high3 = context.mmaBF16(a7, h37, high3, MMAShape.M16N8K16);
-                        HalfFloat[] m37 = context.mmaLoadB(right, 16, 16128);
-                        middle3 = context.mmaBF16(a7, m37, middle3, MMAShape.M16N8K16);
-                        HalfFloat[] l37 = context.mmaLoadB(right, 16, 24320);
-                        low3 = context.mmaBF16(a7, l37, low3, MMAShape.M16N8K16);
-                        float even3 = factors[24 + lane % 4 * 2];
-                        float odd3 = factors[25 + lane % 4 * 2];
-                        values.read(context, high3);
-                        float upperLeft3 = values.upperLeft() * 65536f;
-                        float upperRight3 = values.upperRight() * 65536f;
-                        float lowerLeft3 = values.lowerLeft() * 65536f;
-                        float lowerRight3 = values.lowerRight() * 65536f;
-                        values.read(context, middle3);
-                        upperLeft3 += values.upperLeft() * 256f;
-                        upperRight3 += values.upperRight() * 256f;
-                        lowerLeft3 += values.lowerLeft() * 256f;
-                        lowerRight3 += values.lowerRight() * 256f;
-                        values.read(context, low3);
-                        sums[12] += (upperLeft3 + values.upperLeft()) * even3;
-                        sums[13] += (upperRight3 + values.upperRight()) * odd3;
-                        sums[14] += (lowerLeft3 + values.lowerLeft()) * even3;
-                        sums[15] += (lowerRight3 + values.lowerRight()) * odd3;
-                    }
                 }
                 int stride = shape.get(op + 11);
                 int target = shape.get(op + 10) + part * shape.get(op + 13) + group * shape.get(op + 12) + first
                         + warp * 16 + lane / 4 + begin * stride;
-                for (int i = 0; i < 16; i++) {
+                for (int i = 0; i < 8; i++) {
                     int mine = i / 4 * 8 + lane % 4 * 2 + i % 2;
                     if (mine < count) {
-                        out.set(target + mine * stride + i % 4 / 2 * 8, sums[i]);
+                        int at = target + mine * stride + i % 4 / 2 * 8;
+                        float before = near > from ? out.get(at) : 0f;
+                        out.set(at, before + sums[i]);
                     }
                 }
             }

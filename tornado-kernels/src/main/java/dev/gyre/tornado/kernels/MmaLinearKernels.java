@@ -11,7 +11,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * every expert. Rows come in halves ({@link SplitKernels}), weights become f16 exactly as keys do in {@link
  * MmaScoreKernels}, and products of 128 columns are scaled and added up in f32, so what is lost is what f32 loses.
  *
- * <p>A block makes 64 outputs for up to 32 rows; its four warps have 16 outputs each. It goes through 128 columns at a
+ * <p>A block makes 64 outputs for up to 16 rows; its four warps have 16 outputs each. It goes through 128 columns at a
  * time: the weights' codes of the next ones are on their way while products are made. Columns may be shared out among
  * blocks, whose sums are then parts of a product. Which sums are made in which order depends on the weight alone, so a
  * row has the same bits alone and in a batch.
@@ -22,11 +22,11 @@ public final class MmaLinearKernels {
     /** Outputs of a block. */
     public static final int OUTPUTS = 64;
     /** Rows that a block serves at once. */
-    public static final int ROWS = 32;
+    public static final int ROWS = 16;
     /** Columns of a step, which share a scale. */
     public static final int COLUMNS = 128;
     /** Bytes of local memory. */
-    public static final int LOCAL_BYTES = (4096 + 4096 + ROWS) * Integer.BYTES;
+    public static final int LOCAL_BYTES = (4096 + 2048 + ROWS + 1) * Integer.BYTES;
 
     private MmaLinearKernels() {}
 
@@ -57,8 +57,9 @@ public final class MmaLinearKernels {
             FloatArray floats,
             FloatArray out) {
         int[] tile = context.allocateIntLocalArray(4096);
-        int[] right = context.allocateIntLocalArray(4096);
-        float[] factors = context.allocateFloatLocalArray(32);
+        int[] right = context.allocateIntLocalArray(2048);
+        float[] factors = context.allocateFloatLocalArray(16);
+        int[] zero = context.allocateIntLocalArray(1);
         int thread = context.localIdx;
         int lane = thread & 31;
         int warp = thread / 32;
@@ -75,12 +76,10 @@ public final class MmaLinearKernels {
         int leftHalf = lane / 16;
         int leftAt = warp * 4096 + leftRow * 256 - leftRow * 32 - leftHalf * 16;
         int flip = leftRow & 7;
-        int[] places = new int[8];
-        int[] steps = new int[8];
-        for (int u = 0; u < 8; u++) {
-            places[u] = warp * 1024 + ((lane / 2) ^ u) * 4 + lane % 2 * 2;
-            steps[u] = leftAt + ((2 * u + leftHalf) ^ flip) * 16;
+        if (thread == 0) {
+            zero[0] = listed >> 8;
         }
+        context.localBarrier();
         // a thread brings the columns thread / 4 + 32 j of two neighbouring rows, in the order 0, 2, 1, 3 of every four
         int column = thread / 4;
         int fill = (column - column % 4 + column % 2 * 2 + column % 4 / 2) * 4 + thread % 4;
@@ -96,10 +95,17 @@ public final class MmaLinearKernels {
             int weightRow = group * shape.get(op + 8) + shape.get(op + 9) + first;
             int codeAt = shape.get(op + 15) + (weightRow + warp * 16) * units + lane;
             int scaleAt = shape.get(op + 16) + weightRow / 128 * blocks;
-            for (int begin = start; begin < end; begin += 32) {
-                int count = Math.min(32, end - begin);
-                int[] rows = new int[8];
-                for (int i = 0; i < 8; i++) {
+            // where there are many rows, weights are taken so many columns at a time that they stay in the second-level cache
+            int span = end - start > 16 ? 8 : Math.max(to - from, 1);
+            int shared = (to - from + span - 1) / span;
+            int turns = shared * ((end - start + 15) / 16);
+            for (int turn = 0; turn < turns; turn++) {
+                int begin = start + turn % ((end - start + 15) / 16) * 16;
+                int near = from + turn / ((end - start + 15) / 16) * span;
+                int far = Math.min(near + span, to);
+                int count = Math.min(16, end - begin);
+                int[] rows = new int[4];
+                for (int i = 0; i < 4; i++) {
                     int entry = begin + Math.min(i / 2 * 8 + thread % 4 * 2 + i % 2, count - 1);
                     int row = shape.get(op + 5) > 0 ? lists.get(shape.get(op) + 1 + entry) : entry;
                     rows[i] = (row * width + group * shape.get(op + 7)) * 128 + column;
@@ -107,121 +113,99 @@ public final class MmaLinearKernels {
                 int laneEntry = begin + Math.min(lane, count - 1);
                 int laneRow = shape.get(op + 5) > 0 ? lists.get(shape.get(op) + 1 + laneEntry) : laneEntry;
                 int factorAt = laneRow * width + group * shape.get(op + 7);
-                float[] sums = new float[16];
-                for (int i = 0; i < 16; i++) {
+                float[] sums = new float[8];
+                for (int i = 0; i < 8; i++) {
                     sums[i] = 0f;
                 }
                 int[] codes = new int[16];
                 for (int u = 0; u < 16; u++) {
-                    codes[u] = ints.get(codeAt + u * units + from * 32);
+                    codes[u] = ints.get(codeAt + u * units + near * 32);
                 }
                 ProductValues values = new ProductValues();
-                for (int block = from; block < to; block++) {
-                    int[] numbers = new int[32];
+                for (int block = near; block < far; block++) {
+                    int here = block * 128 + zero[0];
+                    int[] numbers = new int[16];
                     for (int i = 0; i < 8; i++) {
-                        numbers[i] = split.get(rows[i % 2] + block * 128 + i / 2 * 32);
+                        numbers[i] = split.get(rows[i % 2] + here + i / 2 * 32);
                     }
                     if (count > 8) {
                         for (int i = 0; i < 8; i++) {
-                            numbers[8 + i] = split.get(rows[2 + i % 2] + block * 128 + i / 2 * 32);
-                        }
-                    }
-                    if (count > 16) {
-                        for (int i = 0; i < 8; i++) {
-                            numbers[16 + i] = split.get(rows[4 + i % 2] + block * 128 + i / 2 * 32);
-                        }
-                    }
-                    if (count > 24) {
-                        for (int i = 0; i < 8; i++) {
-                            numbers[24 + i] = split.get(rows[6 + i % 2] + block * 128 + i / 2 * 32);
+                            numbers[8 + i] = split.get(rows[2 + i % 2] + here + i / 2 * 32);
                         }
                     }
                     float factor = scales.get(factorAt + block);
                     float weightScale = floats.get(scaleAt + block) * 256f;
                     context.localBarrier();
+                    int chunk = lane / 2 + zero[0];
                     for (int u = 0; u < 16; u++) {
-                        tile[places[u & 7] + u * 64] = Decode.evenHalves(codes[u]);
-                        tile[places[u & 7] + u * 64 + 1] = Decode.oddHalves(codes[u]);
+                        int at = warp * 1024 + lane % 2 * 2 + (chunk ^ (u & 7)) * 4 + u * 64;
+                        tile[at] = Decode.evenHalves(codes[u]);
+                        tile[at + 1] = Decode.oddHalves(codes[u]);
                     }
                     for (int j = 0; j < 4; j++) {
                         int even = numbers[2 * j];
                         int odd = numbers[1 + 2 * j];
                         right[fill + j * 128] = (even & 0xffff) | (odd << 16);
-                        right[fill + 2048 + j * 128] = ((even >> 16) & 0xffff) | (odd & 0xffff0000);
+                        right[fill + 1024 + j * 128] = ((even >> 16) & 0xffff) | (odd & 0xffff0000);
                     }
                     if (count > 8) {
                         for (int j = 0; j < 4; j++) {
                             int even = numbers[8 + 2 * j];
                             int odd = numbers[9 + 2 * j];
                             right[fill + 512 + j * 128] = (even & 0xffff) | (odd << 16);
-                            right[fill + 2560 + j * 128] = ((even >> 16) & 0xffff) | (odd & 0xffff0000);
+                            right[fill + 1536 + j * 128] = ((even >> 16) & 0xffff) | (odd & 0xffff0000);
                         }
                     }
-                    if (count > 16) {
-                        for (int j = 0; j < 4; j++) {
-                            int even = numbers[16 + 2 * j];
-                            int odd = numbers[17 + 2 * j];
-                            right[fill + 1024 + j * 128] = (even & 0xffff) | (odd << 16);
-                            right[fill + 3072 + j * 128] = ((even >> 16) & 0xffff) | (odd & 0xffff0000);
-                        }
-                    }
-                    if (count > 24) {
-                        for (int j = 0; j < 4; j++) {
-                            int even = numbers[24 + 2 * j];
-                            int odd = numbers[25 + 2 * j];
-                            right[fill + 1536 + j * 128] = (even & 0xffff) | (odd << 16);
-                            right[fill + 3584 + j * 128] = ((even >> 16) & 0xffff) | (odd & 0xffff0000);
-                        }
-                    }
-                    if (warp == 0) {
+                    if (thread < 16) {
                         factors[lane] = factor;
                     }
-                    int next = Math.min(block + 1, to - 1);
+                    int next = Math.min(block + 1, far - 1) * 32 + zero[0];
                     for (int u = 0; u < 16; u++) {
-                        codes[u] = ints.get(codeAt + u * units + next * 32);
+                        codes[u] = ints.get(codeAt + u * units + next);
                     }
                     context.localBarrier();
-                    HalfFloat[] a0 = context.mmaLoadA(tile, 16, steps[0]);
-                    HalfFloat[] a1 = context.mmaLoadA(tile, 16, steps[1]);
-                    HalfFloat[] a2 = context.mmaLoadA(tile, 16, steps[2]);
-                    HalfFloat[] a3 = context.mmaLoadA(tile, 16, steps[3]);
-                    HalfFloat[] a4 = context.mmaLoadA(tile, 16, steps[4]);
-                    HalfFloat[] a5 = context.mmaLoadA(tile, 16, steps[5]);
-                    HalfFloat[] a6 = context.mmaLoadA(tile, 16, steps[6]);
-                    HalfFloat[] a7 = context.mmaLoadA(tile, 16, steps[7]);
+                    int half = leftHalf + zero[0];
+                    HalfFloat[] a0 = context.mmaLoadA(tile, 16, leftAt + ((0 + half) ^ flip) * 16);
+                    HalfFloat[] a1 = context.mmaLoadA(tile, 16, leftAt + ((2 + half) ^ flip) * 16);
+                    HalfFloat[] a2 = context.mmaLoadA(tile, 16, leftAt + ((4 + half) ^ flip) * 16);
+                    HalfFloat[] a3 = context.mmaLoadA(tile, 16, leftAt + ((6 + half) ^ flip) * 16);
+                    HalfFloat[] a4 = context.mmaLoadA(tile, 16, leftAt + ((8 + half) ^ flip) * 16);
+                    HalfFloat[] a5 = context.mmaLoadA(tile, 16, leftAt + ((10 + half) ^ flip) * 16);
+                    HalfFloat[] a6 = context.mmaLoadA(tile, 16, leftAt + ((12 + half) ^ flip) * 16);
+                    HalfFloat[] a7 = context.mmaLoadA(tile, 16, leftAt + ((14 + half) ^ flip) * 16);
                     float[] high0 = context.mmaFragment(0f);
                     float[] low0 = context.mmaFragment(0f);
                     HalfFloat[] h00 = context.mmaLoadB(right, 16, 0);
                     high0 = context.mma(a0, h00, high0, MMAShape.M16N8K16);
-                    HalfFloat[] l00 = context.mmaLoadB(right, 16, 8192);
+                    HalfFloat[] l00 = context.mmaLoadB(right, 16, 4096);
                     low0 = context.mma(a0, l00, low0, MMAShape.M16N8K16);
                     HalfFloat[] h01 = context.mmaLoadB(right, 16, 256);
                     high0 = context.mma(a1, h01, high0, MMAShape.M16N8K16);
-                    HalfFloat[] l01 = context.mmaLoadB(right, 16, 8448);
+                    HalfFloat[] l01 = context.mmaLoadB(right, 16, 4352);
                     low0 = context.mma(a1, l01, low0, MMAShape.M16N8K16);
                     HalfFloat[] h02 = context.mmaLoadB(right, 16, 512);
                     high0 = context.mma(a2, h02, high0, MMAShape.M16N8K16);
-                    HalfFloat[] l02 = context.mmaLoadB(right, 16, 8704);
+                    HalfFloat[] l02 = context.mmaLoadB(right, 16, 4608);
                     low0 = context.mma(a2, l02, low0, MMAShape.M16N8K16);
                     HalfFloat[] h03 = context.mmaLoadB(right, 16, 768);
                     high0 = context.mma(a3, h03, high0, MMAShape.M16N8K16);
-                    HalfFloat[] l03 = context.mmaLoadB(right, 16, 8960);
+                    HalfFloat[] l03 = context.mmaLoadB(right, 16, 4864);
                     low0 = context.mma(a3, l03, low0, MMAShape.M16N8K16);
                     HalfFloat[] h04 = context.mmaLoadB(right, 16, 1024);
                     high0 = context.mma(a4, h04, high0, MMAShape.M16N8K16);
-                    HalfFloat[] l04 = context.mmaLoadB(right, 16, 9216);
+                    HalfFloat[] l04 = context.mmaLoadB(right, 16, 5120);
                     low0 = context.mma(a4, l04, low0, MMAShape.M16N8K16);
                     HalfFloat[] h05 = context.mmaLoadB(right, 16, 1280);
                     high0 = context.mma(a5, h05, high0, MMAShape.M16N8K16);
-                    HalfFloat[] l05 = context.mmaLoadB(right, 16, 9472);
+                    HalfFloat[] l05 = context.mmaLoadB(right, 16, 5376);
                     low0 = context.mma(a5, l05, low0, MMAShape.M16N8K16);
                     HalfFloat[] h06 = context.mmaLoadB(right, 16, 1536);
                     high0 = context.mma(a6, h06, high0, MMAShape.M16N8K16);
-                    HalfFloat[] l06 = context.mmaLoadB(right, 16, 9728);
+                    HalfFloat[] l06 = context.mmaLoadB(right, 16, 5632);
                     low0 = context.mma(a6, l06, low0, MMAShape.M16N8K16);
                     HalfFloat[] h07 = context.mmaLoadB(right, 16, 1792);
                     high0 = context.mma(a7, h07, high0, MMAShape.M16N8K16);
-                    HalfFloat[] l07 = context.mmaLoadB(right, 16, 9984);
+                    HalfFloat[] l07 = context.mmaLoadB(right, 16, 5888);
                     low0 = context.mma(a7, l07, low0, MMAShape.M16N8K16);
                     float even0 = factors[lane % 4 * 2] * weightScale;
                     float odd0 = factors[1 + lane % 4 * 2] * weightScale;
@@ -240,35 +224,35 @@ public final class MmaLinearKernels {
                         float[] low1 = context.mmaFragment(0f);
                         HalfFloat[] h10 = context.mmaLoadB(right, 16, 2048);
                         high1 = context.mma(a0, h10, high1, MMAShape.M16N8K16);
-                        HalfFloat[] l10 = context.mmaLoadB(right, 16, 10240);
+                        HalfFloat[] l10 = context.mmaLoadB(right, 16, 6144);
                         low1 = context.mma(a0, l10, low1, MMAShape.M16N8K16);
                         HalfFloat[] h11 = context.mmaLoadB(right, 16, 2304);
                         high1 = context.mma(a1, h11, high1, MMAShape.M16N8K16);
-                        HalfFloat[] l11 = context.mmaLoadB(right, 16, 10496);
+                        HalfFloat[] l11 = context.mmaLoadB(right, 16, 6400);
                         low1 = context.mma(a1, l11, low1, MMAShape.M16N8K16);
                         HalfFloat[] h12 = context.mmaLoadB(right, 16, 2560);
                         high1 = context.mma(a2, h12, high1, MMAShape.M16N8K16);
-                        HalfFloat[] l12 = context.mmaLoadB(right, 16, 10752);
+                        HalfFloat[] l12 = context.mmaLoadB(right, 16, 6656);
                         low1 = context.mma(a2, l12, low1, MMAShape.M16N8K16);
                         HalfFloat[] h13 = context.mmaLoadB(right, 16, 2816);
                         high1 = context.mma(a3, h13, high1, MMAShape.M16N8K16);
-                        HalfFloat[] l13 = context.mmaLoadB(right, 16, 11008);
+                        HalfFloat[] l13 = context.mmaLoadB(right, 16, 6912);
                         low1 = context.mma(a3, l13, low1, MMAShape.M16N8K16);
                         HalfFloat[] h14 = context.mmaLoadB(right, 16, 3072);
                         high1 = context.mma(a4, h14, high1, MMAShape.M16N8K16);
-                        HalfFloat[] l14 = context.mmaLoadB(right, 16, 11264);
+                        HalfFloat[] l14 = context.mmaLoadB(right, 16, 7168);
                         low1 = context.mma(a4, l14, low1, MMAShape.M16N8K16);
                         HalfFloat[] h15 = context.mmaLoadB(right, 16, 3328);
                         high1 = context.mma(a5, h15, high1, MMAShape.M16N8K16);
-                        HalfFloat[] l15 = context.mmaLoadB(right, 16, 11520);
+                        HalfFloat[] l15 = context.mmaLoadB(right, 16, 7424);
                         low1 = context.mma(a5, l15, low1, MMAShape.M16N8K16);
                         HalfFloat[] h16 = context.mmaLoadB(right, 16, 3584);
                         high1 = context.mma(a6, h16, high1, MMAShape.M16N8K16);
-                        HalfFloat[] l16 = context.mmaLoadB(right, 16, 11776);
+                        HalfFloat[] l16 = context.mmaLoadB(right, 16, 7680);
                         low1 = context.mma(a6, l16, low1, MMAShape.M16N8K16);
                         HalfFloat[] h17 = context.mmaLoadB(right, 16, 3840);
                         high1 = context.mma(a7, h17, high1, MMAShape.M16N8K16);
-                        HalfFloat[] l17 = context.mmaLoadB(right, 16, 12032);
+                        HalfFloat[] l17 = context.mmaLoadB(right, 16, 7936);
                         low1 = context.mma(a7, l17, low1, MMAShape.M16N8K16);
                         float even1 = factors[8 + lane % 4 * 2] * weightScale;
                         float odd1 = factors[9 + lane % 4 * 2] * weightScale;
@@ -283,110 +267,16 @@ public final class MmaLinearKernels {
                         sums[6] += (lowerLeft1 + values.lowerLeft()) * even1;
                         sums[7] += (lowerRight1 + values.lowerRight()) * odd1;
                     }
-                    if (count > 16) {
-                        float[] high2 = context.mmaFragment(0f);
-                        float[] low2 = context.mmaFragment(0f);
-                        HalfFloat[] h20 = context.mmaLoadB(right, 16, 4096);
-                        high2 = context.mma(a0, h20, high2, MMAShape.M16N8K16);
-                        HalfFloat[] l20 = context.mmaLoadB(right, 16, 12288);
-                        low2 = context.mma(a0, l20, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h21 = context.mmaLoadB(right, 16, 4352);
-                        high2 = context.mma(a1, h21, high2, MMAShape.M16N8K16);
-                        HalfFloat[] l21 = context.mmaLoadB(right, 16, 12544);
-                        low2 = context.mma(a1, l21, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h22 = context.mmaLoadB(right, 16, 4608);
-                        high2 = context.mma(a2, h22, high2, MMAShape.M16N8K16);
-                        HalfFloat[] l22 = context.mmaLoadB(right, 16, 12800);
-                        low2 = context.mma(a2, l22, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h23 = context.mmaLoadB(right, 16, 4864);
-                        high2 = context.mma(a3, h23, high2, MMAShape.M16N8K16);
-                        HalfFloat[] l23 = context.mmaLoadB(right, 16, 13056);
-                        low2 = context.mma(a3, l23, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h24 = context.mmaLoadB(right, 16, 5120);
-                        high2 = context.mma(a4, h24, high2, MMAShape.M16N8K16);
-                        HalfFloat[] l24 = context.mmaLoadB(right, 16, 13312);
-                        low2 = context.mma(a4, l24, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h25 = context.mmaLoadB(right, 16, 5376);
-                        high2 = context.mma(a5, h25, high2, MMAShape.M16N8K16);
-                        HalfFloat[] l25 = context.mmaLoadB(right, 16, 13568);
-                        low2 = context.mma(a5, l25, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h26 = context.mmaLoadB(right, 16, 5632);
-                        high2 = context.mma(a6, h26, high2, MMAShape.M16N8K16);
-                        HalfFloat[] l26 = context.mmaLoadB(right, 16, 13824);
-                        low2 = context.mma(a6, l26, low2, MMAShape.M16N8K16);
-                        HalfFloat[] h27 = context.mmaLoadB(right, 16, 5888);
-                        high2 = context.mma(a7, h27, high2, MMAShape.M16N8K16);
-                        HalfFloat[] l27 = context.mmaLoadB(right, 16, 14080);
-                        low2 = context.mma(a7, l27, low2, MMAShape.M16N8K16);
-                        float even2 = factors[16 + lane % 4 * 2] * weightScale;
-                        float odd2 = factors[17 + lane % 4 * 2] * weightScale;
-                        values.read(context, high2);
-                        float upperLeft2 = values.upperLeft() * 2048f;
-                        float upperRight2 = values.upperRight() * 2048f;
-                        float lowerLeft2 = values.lowerLeft() * 2048f;
-                        float lowerRight2 = values.lowerRight() * 2048f;
-                        values.read(context, low2);
-                        sums[8] += (upperLeft2 + values.upperLeft()) * even2;
-                        sums[9] += (upperRight2 + values.upperRight()) * odd2;
-                        sums[10] += (lowerLeft2 + values.lowerLeft()) * even2;
-                        sums[11] += (lowerRight2 + values.lowerRight()) * odd2;
-                    }
-                    if (count > 24) {
-                        float[] high3 = context.mmaFragment(0f);
-                        float[] low3 = context.mmaFragment(0f);
-                        HalfFloat[] h30 = context.mmaLoadB(right, 16, 6144);
-                        high3 = context.mma(a0, h30, high3, MMAShape.M16N8K16);
-                        HalfFloat[] l30 = context.mmaLoadB(right, 16, 14336);
-                        low3 = context.mma(a0, l30, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h31 = context.mmaLoadB(right, 16, 6400);
-                        high3 = context.mma(a1, h31, high3, MMAShape.M16N8K16);
-                        HalfFloat[] l31 = context.mmaLoadB(right, 16, 14592);
-                        low3 = context.mma(a1, l31, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h32 = context.mmaLoadB(right, 16, 6656);
-                        high3 = context.mma(a2, h32, high3, MMAShape.M16N8K16);
-                        HalfFloat[] l32 = context.mmaLoadB(right, 16, 14848);
-                        low3 = context.mma(a2, l32, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h33 = context.mmaLoadB(right, 16, 6912);
-                        high3 = context.mma(a3, h33, high3, MMAShape.M16N8K16);
-                        HalfFloat[] l33 = context.mmaLoadB(right, 16, 15104);
-                        low3 = context.mma(a3, l33, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h34 = context.mmaLoadB(right, 16, 7168);
-                        high3 = context.mma(a4, h34, high3, MMAShape.M16N8K16);
-                        HalfFloat[] l34 = context.mmaLoadB(right, 16, 15360);
-                        low3 = context.mma(a4, l34, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h35 = context.mmaLoadB(right, 16, 7424);
-                        high3 = context.mma(a5, h35, high3, MMAShape.M16N8K16);
-                        HalfFloat[] l35 = context.mmaLoadB(right, 16, 15616);
-                        low3 = context.mma(a5, l35, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h36 = context.mmaLoadB(right, 16, 7680);
-                        high3 = context.mma(a6, h36, high3, MMAShape.M16N8K16);
-                        HalfFloat[] l36 = context.mmaLoadB(right, 16, 15872);
-                        low3 = context.mma(a6, l36, low3, MMAShape.M16N8K16);
-                        HalfFloat[] h37 = context.mmaLoadB(right, 16, 7936);
-                        high3 = context.mma(a7, h37, high3, MMAShape.M16N8K16);
-                        HalfFloat[] l37 = context.mmaLoadB(right, 16, 16128);
-                        low3 = context.mma(a7, l37, low3, MMAShape.M16N8K16);
-                        float even3 = factors[24 + lane % 4 * 2] * weightScale;
-                        float odd3 = factors[25 + lane % 4 * 2] * weightScale;
-                        values.read(context, high3);
-                        float upperLeft3 = values.upperLeft() * 2048f;
-                        float upperRight3 = values.upperRight() * 2048f;
-                        float lowerLeft3 = values.lowerLeft() * 2048f;
-                        float lowerRight3 = values.lowerRight() * 2048f;
-                        values.read(context, low3);
-                        sums[12] += (upperLeft3 + values.upperLeft()) * even3;
-                        sums[13] += (upperRight3 + values.upperRight()) * odd3;
-                        sums[14] += (lowerLeft3 + values.lowerLeft()) * even3;
-                        sums[15] += (lowerRight3 + values.lowerRight()) * odd3;
-                    }
                 }
                 int stride = shape.get(op + 11);
                 int target = shape.get(op + 10) + part * shape.get(op + 13) + group * shape.get(op + 12) + first
                         + warp * 16 + lane / 4 + begin * stride;
-                for (int i = 0; i < 16; i++) {
+                for (int i = 0; i < 8; i++) {
                     int mine = i / 4 * 8 + lane % 4 * 2 + i % 2;
                     if (mine < count) {
-                        out.set(target + mine * stride + i % 4 / 2 * 8, sums[i]);
+                        int at = target + mine * stride + i % 4 / 2 * 8;
+                        float before = near > from ? out.get(at) : 0f;
+                        out.set(at, before + sums[i]);
                     }
                 }
             }

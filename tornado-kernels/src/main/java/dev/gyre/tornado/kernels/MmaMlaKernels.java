@@ -60,8 +60,8 @@ public final class MmaMlaKernels {
      * @param packed what comes of it
      */
     public static void kPackQueries(KernelContext context, IntArray meta, FloatArray q, LongArray packed) {
-        int i = context.globalIdx;
-        if (i < meta.get(0) * 18432) {
+        int count = meta.get(0) * 18432;
+        for (int i = context.globalIdx; i < count; i += context.globalGroupSizeX) {
             int head = (i / 64) % 16 * 8 + i % 4 * 2;
             int d = (i % 18432) / 1024 * 32 + i / 4 % 16;
             int at = (i / 18432 * 128 + head) * 576 + d;
@@ -75,7 +75,7 @@ public final class MmaMlaKernels {
      * Weights {@code 2^(s - m)} of a row and 128 tokens a block, with {@code s = log2(e) scale (q . c)} and m the
      * tile's largest s rounded up. What no valid slot is has the weight 0, and so has a score that is no number.
      *
-     * @param meta rows (the blocks of others store what nobody reads), k (a multiple of 128), slots of the cache
+     * @param meta rows, k (a multiple of 128), slots of the cache
      * @param factors the softmax scale
      * @param slots {@code [rows, k]}
      * @param queries as {@link #kPackQueries} made them
@@ -114,6 +114,8 @@ public final class MmaMlaKernels {
         int place = lane % 16;
         int fill = (thread >> 4) * 16 + ((place / 4) ^ (thread >> 5 & 3)) * 4 + place % 4;
         int source = LONG_LEAD + row * 18432 + thread;
+        // blocks of rows that are not asked for do nothing and store behind the last one that is, all in the same place
+        int kept = row < meta.get(0) ? first : meta.get(0) * k;
         int[] from = new int[8];
         int[] keys = new int[8];
         long[] asked = new long[4];
@@ -341,10 +343,10 @@ public final class MmaMlaKernels {
             float truncated = (int) bounded;
             float up = truncated < bounded ? truncated + 1f : truncated;
             tops[thread] = up + 0.5f; // see weight
-            highest.set(first + thread, up);
+            highest.set(kept + thread, up);
         }
         context.localBarrier();
-        int to = LONG_LEAD + (first / 32 + group) * 1024 + head * 8 + lane / 4;
+        int to = LONG_LEAD + (kept / 32 + group) * 1024 + head * 8 + lane / 4;
         for (int i = 0; i < 16; i++) {
             int at = i / 2 * 8 + i % 2;
             float top = tops[head + at];

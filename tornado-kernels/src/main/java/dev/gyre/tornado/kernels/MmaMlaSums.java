@@ -34,7 +34,7 @@ public final class MmaMlaSums {
      * {@code sum of weight * c[:512]} for a row, a run of its tokens and 128 of the 512 dimensions a block. Where a row
      * is one run, over the sum of weights, and 0 for a row without a valid token; else {@link #kDivide} adds runs up.
      *
-     * @param meta rows (the blocks of others store what nobody reads), k (a multiple of 128), slots of the cache, tokens of a run (a multiple of 128, and
+     * @param meta rows, k (a multiple of 128), slots of the cache, tokens of a run (a multiple of 128, and
      *     2048 at most), runs
      * @param slots {@code [rows, k]}
      * @param weights as {@link MmaMlaKernels#kWeights} made them, and so
@@ -231,8 +231,10 @@ public final class MmaMlaSums {
             c07 = context.mmaBF16(a10, b17, c07, MMAShape.M16N8K16);
             c17 = context.mmaBF16(a11, b17, c17, MMAShape.M16N8K16);
         }
+        // as in MmaMlaKernels
+        int kept = row < meta.get(0) ? part : meta.get(0) * runs;
         int head = group * 32 + lane / 4;
-        int to = (part * 128 + head) * 512 + column * 128 + (warp & 1) * 64 + lane % 4 * 2;
+        int to = (kept * 128 + head) * 512 + column * 128 + (warp & 1) * 64 + lane % 4 * 2;
         ProductValues values = new ProductValues();
         values.read(context, c08);
         float total0 = values.upperLeft();
@@ -241,10 +243,10 @@ public final class MmaMlaSums {
         float total2 = values.upperLeft();
         float total3 = values.lowerLeft();
         if (column + (warp & 1) + lane % 4 == 0) {
-            totals.set(part * 128 + head, total0);
-            totals.set(part * 128 + head + 8, total1);
-            totals.set(part * 128 + head + 16, total2);
-            totals.set(part * 128 + head + 24, total3);
+            totals.set(kept * 128 + head, total0);
+            totals.set(kept * 128 + head + 8, total1);
+            totals.set(kept * 128 + head + 16, total2);
+            totals.set(kept * 128 + head + 24, total3);
         }
         float share0 = share(runs, total0);
         float share1 = share(runs, total1);
@@ -299,8 +301,8 @@ public final class MmaMlaSums {
      */
     public static void kDivide(
             KernelContext context, IntArray meta, FloatArray totals, FloatArray parts, FloatArray out) {
-        int i = context.globalIdx;
-        if (i < meta.get(0) * 65536) {
+        int count = meta.get(0) * 65536;
+        for (int i = context.globalIdx; i < count; i += context.globalGroupSizeX) {
             int runs = meta.get(4);
             int part = i / 65536 * runs;
             float total = 0f;
