@@ -19,8 +19,10 @@ import java.util.List;
  * multiplied is split first, once for all products with it until it changes.
  */
 final class TensorProducts {
-    /** Elements of a matrix below which kernels for few outputs are better: these take two or three kernels. */
-    private static final long LEAST = 1 << 18;
+    /** Columns and elements of a matrix below which portable kernels are better: these take two or three kernels. */
+    private static final int LONG = 1024;
+
+    private static final long LARGE = 1 << 20;
     /** More parts of a product gain nothing. */
     private static final int MOST_PARTS = 16;
 
@@ -127,7 +129,7 @@ final class TensorProducts {
 
     /** Whether that is worth it. */
     static boolean pays(WeightPool.Place weight, Groups groups) {
-        return (long) weight.columns() * groups.outputs() * (groups.xColumns() > 0 ? groups.groups() : 1) >= LEAST;
+        return weight.columns() >= LONG || (long) weight.columns() * groups.outputs() * groups.groups() > LARGE;
     }
 
     /** What was split of this array is not what is in it any longer. */

@@ -151,14 +151,32 @@ public final class DevicePlan implements AutoCloseable {
     @Override
     public void close() {
         try {
+            if (graphs.size() > 1) {
+                freeOneByOne();
+            }
             plan.close();
         } catch (TornadoInternalError e) {
-            if (!failed) {
+            if (!failed && graphs.size() == 1) {
                 throw e;
             }
         } catch (TornadoExecutionPlanException e) {
             throw new EngineException("the device " + device.getPhysicalDevice().getDeviceName()
                     + " could not give its memory back: " + e.getMessage(), e);
         }
+    }
+
+    /**
+     * On CUDA TornadoVM 5.2 stumbles over arrays that several graphs of a plan have, once the first has freed them, and then
+     * frees nothing of the others.
+     */
+    private void freeOneByOne() {
+        for (int graph = 0; graph < graphs.size(); graph++) {
+            try {
+                plan.withGraph(graph).freeDeviceMemory();
+            } catch (TornadoInternalError e) {
+                // the next graph has arrays of its own
+            }
+        }
+        plan.withAllGraphs();
     }
 }

@@ -75,7 +75,8 @@ public final class MmaBf16LinearKernels {
             int end = lists.get(listed > 0 ? group + 1 : shape.get(op + 17));
             int weightRow = group * shape.get(op + 8) + shape.get(op + 9) + first;
             int codeAt = shape.get(op + 15) + (weightRow + warp * 16) * units + lane;
-            // where there are many rows, weights are taken so many columns at a time that they stay in the second-level cache
+            // where there are many rows, weights are taken so many columns at a time that they stay in the second-level cache;
+            // sums go on where they were, so that a row has the same bits alone
             int span = end - start > 16 ? 4 : Math.max(to - from, 1);
             int shared = (to - from + span - 1) / span;
             int turns = shared * ((end - start + 15) / 16);
@@ -93,9 +94,18 @@ public final class MmaBf16LinearKernels {
                 int laneEntry = begin + Math.min(lane, count - 1);
                 int laneRow = shape.get(op + 5) > 0 ? lists.get(shape.get(op) + 1 + laneEntry) : laneEntry;
                 int factorAt = laneRow * width + group * shape.get(op + 7);
+                int stride = shape.get(op + 11);
+                int target = shape.get(op + 10) + part * shape.get(op + 13) + group * shape.get(op + 12) + first
+                        + warp * 16 + lane / 4 + begin * stride;
                 float[] sums = new float[8];
                 for (int i = 0; i < 8; i++) {
                     sums[i] = 0f;
+                }
+                if (near > from) {
+                    for (int i = 0; i < 8; i++) {
+                        int mine = Math.min(i / 4 * 8 + lane % 4 * 2 + i % 2, count - 1);
+                        sums[i] = out.get(target + mine * stride + i % 4 / 2 * 8);
+                    }
                 }
                 int[] codes = new int[32];
                 for (int u = 0; u < 32; u++) {
@@ -291,15 +301,10 @@ public final class MmaBf16LinearKernels {
                         sums[7] += (lowerRight1 + values.lowerRight()) * odd1;
                     }
                 }
-                int stride = shape.get(op + 11);
-                int target = shape.get(op + 10) + part * shape.get(op + 13) + group * shape.get(op + 12) + first
-                        + warp * 16 + lane / 4 + begin * stride;
                 for (int i = 0; i < 8; i++) {
                     int mine = i / 4 * 8 + lane % 4 * 2 + i % 2;
                     if (mine < count) {
-                        int at = target + mine * stride + i % 4 / 2 * 8;
-                        float before = near > from ? out.get(at) : 0f;
-                        out.set(at, before + sums[i]);
+                        out.set(target + mine * stride + i % 4 / 2 * 8, sums[i]);
                     }
                 }
             }
