@@ -151,7 +151,8 @@ public final class DecoderOps implements Ops {
 
     @Override
     public long workBytes(ModelConfig config, int rows, int sequences, int longest) {
-        return (long) devices.size() * new WorkBytes(config, selections, capacity, tensorCores).of(sequences, longest);
+        return (long) devices.size() * new WorkBytes(config, selections, capacity, tensorCores ? blocks : 0)
+                .of(sequences, longest);
     }
 
     /** Bytes of all arrays on the devices; of a step that has been run. */

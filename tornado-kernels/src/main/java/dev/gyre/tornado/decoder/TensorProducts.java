@@ -13,6 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * The part of the graph that multiplies with weights on tensor cores: FP8 in blocks of 128 x 128, and bf16. What is
@@ -201,7 +202,7 @@ final class TensorProducts {
     }
 
     /** An array that is there already. */
-    private record Fixed(FloatArray array) implements java.util.function.Supplier<FloatArray> {
+    private record Fixed(FloatArray array) implements Supplier<FloatArray> {
         @Override
         public FloatArray get() {
             return array;
@@ -209,7 +210,7 @@ final class TensorProducts {
     }
 
     private void call(String name, int place, Lists lists, Split split, int width, boolean named, WeightPool.Place weight,
-            Groups groups, Target target, java.util.function.Supplier<FloatArray> out) {
+            Groups groups, Target target, Supplier<FloatArray> out) {
         boolean bf16 = weight.format() == Decode.BF16;
         int op = recording.shape(groups.groups(), groups.outputs(), weight.columns() / MmaLinearKernels.COLUMNS,
                 target.parts(), lists == null ? 0 : 1, lists != null && named ? 1 : 0, width / MmaLinearKernels.COLUMNS,
@@ -232,10 +233,14 @@ final class TensorProducts {
         }
     }
 
-    /** How many parts give every multiprocessor a few blocks, each with two steps at least. */
     private int parts(Groups groups, WeightPool.Place weight, int busy) {
-        int tiles = busy * (groups.outputs() / MmaLinearKernels.OUTPUTS);
-        int most = Math.max(1, weight.columns() / MmaLinearKernels.COLUMNS / 2);
+        return parts(blocks, busy * groups.outputs(), weight.columns());
+    }
+
+    /** How many parts give every multiprocessor a few blocks, each with two steps at least. */
+    static int parts(int blocks, int outputs, int columns) {
+        int tiles = Math.max(1, outputs / MmaLinearKernels.OUTPUTS);
+        int most = Math.max(1, columns / MmaLinearKernels.COLUMNS / 2);
         return Math.clamp(Math.ceilDiv(blocks / 4, tiles), 1, Math.min(MOST_PARTS, most));
     }
 

@@ -2,6 +2,10 @@ package dev.gyre.tornado.decoder;
 
 import dev.gyre.attention.cache.PageTable;
 import dev.gyre.model.config.ModelConfig;
+import dev.gyre.tornado.kernels.Decode;
+import dev.gyre.tornado.kernels.MmaLinearKernels;
+import dev.gyre.tornado.kernels.MmaMlaKernels;
+import dev.gyre.tornado.kernels.MmaScoreKernels;
 import dev.gyre.tornado.kernels.TopKKernels;
 
 import java.util.stream.IntStream;
@@ -11,13 +15,15 @@ final class WorkBytes {
     private final ModelConfig config;
     private final Selections selections;
     private final long capacity;
-    private final boolean tensorCores;
+    /** Blocks that fill the device, where it has tensor cores; else 0. */
+    private final int blocks;
 
-    WorkBytes(ModelConfig config, Selections selections, int capacity, boolean tensorCores) {
+    /** @param blocks that fill the device, where it has tensor cores; else 0 */
+    WorkBytes(ModelConfig config, Selections selections, int capacity, int blocks) {
         this.config = config;
         this.selections = selections;
         this.capacity = capacity;
-        this.tensorCores = tensorCores;
+        this.blocks = blocks;
     }
 
     /** Bytes for so many sequences of at most {@code longest} tokens. */
@@ -25,7 +31,8 @@ final class WorkBytes {
         long slots = Math.ceilDiv(longest, PageTable.PAGE) * (long) PageTable.PAGE * sequences;
         long stride = Math.ceilDiv(Math.min(longest, slots), TopKKernels.STRETCH) * TopKKernels.STRETCH;
         long numbers =
-                inputs(stride) + attention(stride) + angles(stride) + (anyMoe() ? experts() : 0) + sampling();
+                inputs(stride) + attention(stride) + angles(stride) + (anyMoe() ? experts() : 0) + sampling()
+                        + (blocks > 0 ? products() + tensorAttention(stride) : 0);
         return numbers * Integer.BYTES;
     }
 
@@ -65,6 +72,41 @@ final class WorkBytes {
         long routed = moe.perToken() * ((long) moe.intermediate() + config.hidden());
         long shared = 1 + (long) moe.shared() * moe.intermediate() + config.hidden();
         return capacity * (routing + chosen + routed + shared);
+    }
+
+    /** {@link TensorProducts}, as if it made all products: what is multiplied, in halves or in three, and parts. */
+    private long products() {
+        ModelConfig.Mla mla = config.mla();
+        int heads = mla.heads();
+        long split = 3L * config.hidden() + mla.qRank() + (long) heads * (mla.kvRank() + mla.value());
+        int most = Math.max(config.intermediate(), Math.max(config.hidden(), heads * (mla.nope() + mla.rope())));
+        long parts = 0;
+        for (int outputs = MmaLinearKernels.OUTPUTS; outputs <= most; outputs += MmaLinearKernels.OUTPUTS) {
+            parts = Math.max(parts, (long) outputs * TensorProducts.parts(blocks, outputs, most));
+        }
+        long inner = config.intermediate();
+        if (anyMoe()) {
+            ModelConfig.Moe moe = config.moe();
+            int busy = moe.perToken() * moe.intermediate();
+            inner += busy + (long) moe.shared() * moe.intermediate();
+            parts += 2L * busy * TensorProducts.parts(blocks, busy, config.hidden());
+        }
+        return capacity * (split + inner + parts);
+    }
+
+    /** {@link TensorAttention} with FP8 caches, which take most. */
+    private long tensorAttention(long stride) {
+        ModelConfig.Mla mla = config.mla();
+        long k = selections.topk() == Selections.ALL ? stride : Math.min(selections.topk(), stride);
+        long row = 0;
+        if (anyIndexer() && TensorAttention.scores(Decode.FP8, config.indexer().heads(), config.indexer().dim())) {
+            row += MmaScoreKernels.PACKED_INTS + MmaScoreKernels.HEADS;
+        }
+        if (TensorAttention.attends(Decode.FP8, mla.heads(), mla.kvRank(), mla.rope(), (int) capacity, (int) k)) {
+            long token = 1 + MmaMlaKernels.WIDTH / 2 + MmaMlaKernels.HEADS / 2 + 1;
+            row += k * token + 2L * MmaMlaKernels.PACKED + MmaMlaKernels.HEADS * (1L + MmaMlaKernels.LATENT);
+        }
+        return capacity * row;
     }
 
     /** {@link SamplingCalls}: bits of logits, what top-k makes of them, the best, and the candidates. */
