@@ -271,6 +271,7 @@ public final class DecoderOps implements Ops {
         }
         if (layer > 0 && Arrays.binarySearch(firstLayers, layer) >= 0) {
             recording.nextStage();
+            calls.nextStage();
             recording.handOver(of(stream).packed(), of(stream).columns());
         } else {
             recording.section();

@@ -8,6 +8,7 @@ import dev.gyre.model.ops.MoeWeights;
 import dev.gyre.tornado.kernels.Decode;
 import dev.gyre.tornado.kernels.ExpertKernels;
 import dev.gyre.tornado.kernels.LinearKernels;
+import dev.gyre.tornado.kernels.RoutingKernels;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -39,8 +40,8 @@ final class ExpertCalls {
     /** {@code [capacity, experts]}: where the router's logits go. */
     FloatArray logits(int columns, ModelConfig.Moe moe) {
         if (arrays == null) {
-            if (moe.experts() > ExpertKernels.MOST_EXPERTS) {
-                throw new EngineException("tornado serves at most " + ExpertKernels.MOST_EXPERTS + " experts a layer, and this "
+            if (moe.experts() > RoutingKernels.MOST_EXPERTS) {
+                throw new EngineException("tornado serves at most " + RoutingKernels.MOST_EXPERTS + " experts a layer, and this "
                         + "model has " + moe.experts() + "; use --linear-backend vector.");
             }
             arrays = ExpertArrays.allocate(capacity, columns, moe);
@@ -62,12 +63,12 @@ final class ExpertCalls {
         IntArray counts = inputs.counts();
         int route = recording.shape(StepInputs.ROWS, moe.experts(), moe.groups(), moe.groupsPerToken(), moe.perToken(),
                 moe.normalize() ? 1 : 0, recording.weights().vector(layer.bias()), recording.weights().number(moe.scale()));
-        recording.call("route", 2, capacity, ExpertKernels.BLOCK, ExpertKernels.ROUTE_BYTES,
-                call -> call.kernel(ExpertKernels::kRoute, counts, recording.shapes(), route, recording.weights().floats(),
+        recording.call("route", 2, capacity, RoutingKernels.BLOCK, RoutingKernels.ROUTE_BYTES,
+                call -> call.kernel(RoutingKernels::kRoute, counts, recording.shapes(), route, recording.weights().floats(),
                         arrays.logits(), arrays.chosen(), arrays.weights()));
         int group = recording.shape(StepInputs.ROWS, moe.experts(), moe.perToken());
-        recording.call("group", 3, 1, ExpertKernels.GROUP_BLOCK, ExpertKernels.GROUP_BYTES,
-                call -> call.kernel(ExpertKernels::kGroup, counts, recording.shapes(), group, arrays.chosen(),
+        recording.call("group", 3, 1, RoutingKernels.GROUP_BLOCK, RoutingKernels.GROUP_BYTES,
+                call -> call.kernel(RoutingKernels::kGroup, counts, recording.shapes(), group, arrays.chosen(),
                         arrays.lists(), arrays.places(), arrays.active()));
         int entries = capacity * moe.perToken();
         TensorProducts.Lists lists =

@@ -36,6 +36,13 @@ final class RowCalls {
         this.tensor = tensor;
     }
 
+    /** What follows runs on another device. */
+    void nextStage() {
+        if (tensor != null) {
+            tensor.nextStage();
+        }
+    }
+
     /** What is in a tensor is not what was in it. */
     void changed(DeviceTensor tensor) {
         if (this.tensor != null) {

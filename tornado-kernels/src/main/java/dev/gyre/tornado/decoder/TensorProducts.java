@@ -20,9 +20,9 @@ import java.util.function.Supplier;
  * multiplied is split first, once for all products with it until it changes.
  */
 final class TensorProducts {
-    /** Columns and elements of a matrix below which portable kernels are better: these take two or three kernels. */
+    /** Columns from which tensor cores pay, with two or three kernels in place of one. */
     private static final int LONG = 1024;
-
+    /** Elements of a matrix beyond which they do too. */
     private static final long LARGE = 1 << 20;
     /** More parts of a product gain nothing. */
     private static final int MOST_PARTS = 16;
@@ -133,6 +133,11 @@ final class TensorProducts {
         return weight.columns() >= LONG || (long) weight.columns() * groups.outputs() * groups.groups() > LARGE;
     }
 
+    /** What follows runs on another device, where nothing has been split. */
+    void nextStage() {
+        splits.forEach(split -> split.source = null);
+    }
+
     /** What was split of this array is not what is in it any longer. */
     void changed(DeviceTensor tensor) {
         for (Split split : splits) {
@@ -148,24 +153,28 @@ final class TensorProducts {
      * @param place which number of the step says how many rows there are
      */
     void product(String name, int place, DeviceTensor x, WeightPool.Place weight, Groups groups, DeviceTensor out) {
-        Split split = split(place, x, weight.format());
-        int parts = parts(groups, weight, groups.groups());
-        int columns = groups.groups() * groups.outputs();
+        product(name, place, split(place, x, weight.format()), weight, groups, out);
+    }
+
+    private void product(
+            String name, int place, Split split, WeightPool.Place weight, Groups groups, DeviceTensor out) {
+        int parts = parts(blocks, groups.groups() * groups.outputs(), weight.columns());
         if (parts == 1) {
-            call(name, place, null, split, split.columns, true, weight, groups,
-                    new Target(1, 0, out.offset(), out.stride(), groups.outputs()), new Fixed(out.data()));
+            Target target = new Target(1, 0, out.offset(), out.stride(), groups.outputs());
+            call(name, place, null, split, weight, groups, target, out::data);
             return;
         }
-        sums.reserve((long) parts * capacity * columns);
-        call(name, place, null, split, split.columns, true, weight, groups,
-                new Target(parts, capacity * columns, 0, columns, groups.outputs()), sums::array);
+        int columns = groups.groups() * groups.outputs();
+        int size = Math.multiplyExact(capacity, columns);
+        sums.reserve((long) parts * size);
+        call(name, place, null, split, weight, groups, new Target(parts, size, 0, columns, groups.outputs()), sums::array);
         int op = recording.shape(place, columns, parts, capacity, out.offset(), out.stride());
         recording.call("sum", blocks / 4, RowKernels.BLOCK, 0, call -> call.kernel(SplitKernels::kSumParts, counts,
                 recording.shapes(), op, sums.array(), out.data()));
     }
 
     /**
-     * {@code out = (silu(x gate^T) (x up^T)) down^T} for all rows, or for those of every expert.
+     * {@code out = (silu(x gate^T) (x up^T)) down^T} for all rows, or for those of every expert; of FP8 weights.
      *
      * @param lists of the experts; null for all rows
      * @param out {@code [rows, hidden]}, or with lists a row for each entry
@@ -174,46 +183,34 @@ final class TensorProducts {
             Groups inner, Groups outer, DeviceTensor out) {
         int rows = lists == null ? capacity : lists.entries();
         int busy = lists == null ? 1 : lists.few();
-        int parts = parts(inner, gate, busy);
-        Target target = new Target(parts, Math.multiplyExact(rows, inner.outputs()), 0, inner.outputs(), 0);
-        gates.reserve((long) parts * rows * inner.outputs());
-        ups.reserve((long) parts * rows * inner.outputs());
+        int parts = parts(blocks, busy * inner.outputs(), gate.columns());
+        int size = Math.multiplyExact(rows, inner.outputs());
+        gates.reserve((long) parts * size);
+        ups.reserve((long) parts * size);
+        Target target = new Target(parts, size, 0, inner.outputs(), 0);
         Split split = split(place, x, gate.format());
-        call("gate", place, lists, split, split.columns, true, gate, inner, target, gates::array);
-        call("up", place, lists, split, split.columns, true, up, inner, target, ups::array);
+        call("gate", place, lists, split, gate, inner, target, gates::array);
+        call("up", place, lists, split, up, inner, target, ups::array);
         Split hidden = free(false, rows, inner.outputs());
         IntArray counted = lists == null ? counts : lists.lists();
         int op = recording.shape(lists == null ? place : inner.groups(), inner.outputs() / SplitKernels.BLOCK, parts, rows);
         recording.call("gated", 2, blocks / 2, SplitKernels.BLOCK, SplitKernels.LOCAL_BYTES, call -> call.kernel(
                 SplitKernels::kSplitGated, counted, recording.shapes(), op, gates.array(), ups.array(), halves,
                 (IntArray) hidden.numbers, hidden.scales));
-        int downParts = lists == null ? parts(outer, down, 1) : 1;
-        if (downParts == 1) {
-            call("down", place, lists, hidden, hidden.columns, false, down, outer,
-                    new Target(1, 0, out.offset(), out.stride(), 0), new Fixed(out.data()));
-            return;
-        }
-        sums.reserve((long) downParts * capacity * outer.outputs());
-        call("down", place, null, hidden, hidden.columns, false, down, outer,
-                new Target(downParts, capacity * outer.outputs(), 0, outer.outputs(), 0), sums::array);
-        int sum = recording.shape(place, outer.outputs(), downParts, capacity, out.offset(), out.stride());
-        recording.call("sum", blocks / 4, RowKernels.BLOCK, 0, call -> call.kernel(SplitKernels::kSumParts, counts,
-                recording.shapes(), sum, sums.array(), out.data()));
-    }
-
-    /** An array that is there already. */
-    private record Fixed(FloatArray array) implements Supplier<FloatArray> {
-        @Override
-        public FloatArray get() {
-            return array;
+        if (lists == null) {
+            product("down", place, hidden, down, outer, out);
+        } else {
+            call("down", place, lists, hidden, down, outer, new Target(1, 0, out.offset(), out.stride(), 0), out::data);
         }
     }
 
-    private void call(String name, int place, Lists lists, Split split, int width, boolean named, WeightPool.Place weight,
-            Groups groups, Target target, Supplier<FloatArray> out) {
+    /** Of experts, what has a row for each entry of their lists was split apart from the others and has no source. */
+    private void call(String name, int place, Lists lists, Split split, WeightPool.Place weight, Groups groups,
+            Target target, Supplier<FloatArray> out) {
         boolean bf16 = weight.format() == Decode.BF16;
+        boolean named = lists != null && split.source != null;
         int op = recording.shape(groups.groups(), groups.outputs(), weight.columns() / MmaLinearKernels.COLUMNS,
-                target.parts(), lists == null ? 0 : 1, lists != null && named ? 1 : 0, width / MmaLinearKernels.COLUMNS,
+                target.parts(), lists == null ? 0 : 1, named ? 1 : 0, split.columns / MmaLinearKernels.COLUMNS,
                 groups.xColumns() / MmaLinearKernels.COLUMNS, groups.weightRows(), groups.firstRow(), target.begin(),
                 target.stride(), target.groupColumns(), target.partSize(), weight.units() * (bf16 ? 2 : 1),
                 weight.begin(), weight.scales(), place);
@@ -231,10 +228,6 @@ final class TensorProducts {
                     MmaLinearKernels::kProducts, recording.shapes(), op, rows, active, (IntArray) split.numbers,
                     split.scales, weights.ints(weight), weights.floats(), out.get()));
         }
-    }
-
-    private int parts(Groups groups, WeightPool.Place weight, int busy) {
-        return parts(blocks, busy * groups.outputs(), weight.columns());
     }
 
     /** How many parts give every multiprocessor a few blocks, each with two steps at least. */
