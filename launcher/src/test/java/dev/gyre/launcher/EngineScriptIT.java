@@ -47,7 +47,7 @@ class EngineScriptIT {
         Outcome outcome = runWhereNoJdkIs(folder, Map.of("TORNADOVM_HOME", sdk.toString()), "devices");
         assertEquals(
                 "@" + sdk + "/tornado-argfile --module-path " + sdk + "/share/java/tornado"
-                        + " -Dtornado.recover.bailout=False"
+                        + " -Dtornado.recover.bailout=False -XX:MaxDirectMemorySize=4096g"
                         + " --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED -jar " + jar
                         + " devices",
                 outcome.succeeded().out().strip());
