@@ -21,10 +21,10 @@ record ExpertArrays(
         IntArray lists,
         IntArray places,
         IntArray active,
-        Late hidden,
+        LateArray hidden,
         FloatArray down,
         IntArray all,
-        Late sharedHidden,
+        LateArray sharedHidden,
         FloatArray sharedDown) {
     static ExpertArrays allocate(int capacity, int columns, ModelConfig.Moe moe) {
         int entries = Math.multiplyExact(capacity, moe.perToken());
@@ -38,27 +38,10 @@ record ExpertArrays(
                 DeviceArrays.ints(moe.experts() + 1 + entries),
                 DeviceArrays.ints(entries),
                 DeviceArrays.ints(1 + moe.experts()),
-                new Late(Math.multiplyExact(entries, moe.intermediate())),
+                new LateArray().reserve(Math.multiplyExact(entries, moe.intermediate())),
                 DeviceArrays.floats(Math.multiplyExact(entries, columns)),
                 all,
-                new Late(Math.multiplyExact(capacity, shared)),
+                new LateArray().reserve(Math.multiplyExact(capacity, shared)),
                 DeviceArrays.floats(Math.multiplyExact(capacity, columns)));
-    }
-
-    /** An array that is made when it is asked for. */
-    static final class Late {
-        private final int size;
-        private FloatArray array;
-
-        Late(int size) {
-            this.size = size;
-        }
-
-        FloatArray get() {
-            if (array == null) {
-                array = DeviceArrays.floats(size);
-            }
-            return array;
-        }
     }
 }

@@ -34,9 +34,10 @@ final class TensorProducts {
     private final IntArray halves = SplitKernels.halves();
     private final IntArray bytes = SplitKernels.bytes();
     private final List<Split> splits = new ArrayList<>();
-    private final Parts sums = new Parts();
-    private final Parts gates = new Parts();
-    private final Parts ups = new Parts();
+    /** Parts of products: arrays as large as the largest of all needs, which is known when kernels get them. */
+    private final LateArray sums = new LateArray();
+    private final LateArray gates = new LateArray();
+    private final LateArray ups = new LateArray();
 
     /**
      * Rows in halves or in three.
@@ -57,23 +58,6 @@ final class TensorProducts {
             numbers = three ? DeviceArrays.longs(size) : DeviceArrays.ints(size);
             scales = DeviceArrays.floats(size / MmaLinearKernels.COLUMNS);
             this.columns = columns;
-        }
-    }
-
-    /** An array that is as large as the largest product in parts needs it; made when all are known. */
-    private static final class Parts {
-        private int size;
-        private FloatArray array;
-
-        void reserve(long wanted) {
-            size = Math.max(size, Math.toIntExact(wanted));
-        }
-
-        FloatArray array() {
-            if (array == null) {
-                array = DeviceArrays.floats(size);
-            }
-            return array;
         }
     }
 
@@ -167,10 +151,10 @@ final class TensorProducts {
         int columns = groups.groups() * groups.outputs();
         int size = Math.multiplyExact(capacity, columns);
         sums.reserve((long) parts * size);
-        call(name, place, null, split, weight, groups, new Target(parts, size, 0, columns, groups.outputs()), sums::array);
+        call(name, place, null, split, weight, groups, new Target(parts, size, 0, columns, groups.outputs()), sums::get);
         int op = recording.shape(place, columns, parts, capacity, out.offset(), out.stride());
         recording.call("sum", blocks / 4, RowKernels.BLOCK, 0, call -> call.kernel(SplitKernels::kSumParts, counts,
-                recording.shapes(), op, sums.array(), out.data()));
+                recording.shapes(), op, sums.get(), out.data()));
     }
 
     /**
@@ -189,13 +173,13 @@ final class TensorProducts {
         ups.reserve((long) parts * size);
         Target target = new Target(parts, size, 0, inner.outputs(), 0);
         Split split = split(place, x, gate.format());
-        call("gate", place, lists, split, gate, inner, target, gates::array);
-        call("up", place, lists, split, up, inner, target, ups::array);
+        call("gate", place, lists, split, gate, inner, target, gates::get);
+        call("up", place, lists, split, up, inner, target, ups::get);
         Split hidden = free(false, rows, inner.outputs());
         IntArray counted = lists == null ? counts : lists.lists();
         int op = recording.shape(lists == null ? place : inner.groups(), inner.outputs() / SplitKernels.BLOCK, parts, rows);
         recording.call("gated", 2, blocks / 2, SplitKernels.BLOCK, SplitKernels.LOCAL_BYTES, call -> call.kernel(
-                SplitKernels::kSplitGated, counted, recording.shapes(), op, gates.array(), ups.array(), halves,
+                SplitKernels::kSplitGated, counted, recording.shapes(), op, gates.get(), ups.get(), halves,
                 (IntArray) hidden.numbers, hidden.scales));
         if (lists == null) {
             product("down", place, hidden, down, outer, out);

@@ -151,12 +151,11 @@ public final class DevicePlan implements AutoCloseable {
     @Override
     public void close() {
         try {
-            if (graphs.size() > 1) {
-                freeOneByOne();
-            }
             plan.close();
         } catch (TornadoInternalError e) {
-            if (!failed && graphs.size() == 1) {
+            if (graphs.size() > 1) {
+                freeOneByOne();
+            } else if (!failed) {
                 throw e;
             }
         } catch (TornadoExecutionPlanException e) {
@@ -177,6 +176,5 @@ public final class DevicePlan implements AutoCloseable {
                 // the next graph has arrays of its own
             }
         }
-        plan.withAllGraphs();
     }
 }

@@ -1,6 +1,7 @@
 package dev.gyre.tornado.kernels;
 
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
 
 /**
  * What the threads of a block find out together, through local memory. Blocks are of 64 to 1024 threads, a power of
@@ -15,8 +16,10 @@ final class Block {
     static final int GROUP = 32;
     /** Bytes of local memory that a call of {@link #sum} needs. */
     static final int SUM_BYTES = 1024 * Long.BYTES;
-    /** Bytes that a call of {@link #max} needs. */
+    /** Bytes that a call of {@link #max(KernelContext, long)} needs. */
     static final int MAX_BYTES = 1024 * Long.BYTES;
+    /** Bytes that a call of {@link #max(KernelContext, float)} needs. */
+    static final int FLOAT_MAX_BYTES = 1024 * Float.BYTES;
     /** Bytes that a call of {@link #before} needs. */
     static final int BEFORE_BYTES = (1056 + 32) * Integer.BYTES;
     /** Bytes that a call of {@link #flip} needs. */
@@ -64,6 +67,23 @@ final class Block {
             context.localBarrier();
         }
         long greatest = cells[0];
+        context.localBarrier();
+        return greatest;
+    }
+
+    /** The same of floats. */
+    static float max(KernelContext context, float mine) {
+        float[] cells = context.allocateFloatLocalArray(1024);
+        int thread = context.localIdx;
+        cells[thread] = mine;
+        context.localBarrier();
+        for (int half = context.localGroupSizeX / 2; half > 0; half = half / 2) {
+            if (thread < half) {
+                cells[thread] = TornadoMath.max(cells[thread], cells[thread + half]);
+            }
+            context.localBarrier();
+        }
+        float greatest = cells[0];
         context.localBarrier();
         return greatest;
     }

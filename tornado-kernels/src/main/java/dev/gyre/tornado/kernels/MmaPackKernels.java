@@ -10,7 +10,7 @@ public final class MmaPackKernels {
     /** Threads of a block. */
     public static final int BLOCK = 128;
     /** Bytes of local memory of {@link #kPackIndex}. */
-    public static final int PACK_BYTES = 2 * BLOCK * Float.BYTES;
+    public static final int PACK_BYTES = 2 * Block.FLOAT_MAX_BYTES;
     /** Ints of an FP8 latent row: 512 codes, then 64 numbers in bf16. */
     private static final int ROW_INTS = 160;
 
@@ -35,8 +35,6 @@ public final class MmaPackKernels {
             IntArray halves,
             IntArray packed,
             FloatArray weights) {
-        float[] evens = context.allocateFloatLocalArray(128);
-        float[] odds = context.allocateFloatLocalArray(128);
         int d = context.localIdx;
         int items = meta.get(0) * 32;
         int place = d / 16 * 512 + (d % 16 / 4 * 4 + d % 2 * 2 + d % 4 / 2) * 4;
@@ -44,19 +42,8 @@ public final class MmaPackKernels {
             int pair = item % 32;
             float even = q.get(item * 256 + d);
             float odd = q.get(item * 256 + 128 + d);
-            evens[d] = TornadoMath.max(even, -even);
-            odds[d] = TornadoMath.max(odd, -odd);
-            context.localBarrier();
-            for (int half = 64; half > 0; half = half / 2) {
-                if (d < half) {
-                    evens[d] = TornadoMath.max(evens[d], evens[d + half]);
-                    odds[d] = TornadoMath.max(odds[d], odds[d + half]);
-                }
-                context.localBarrier();
-            }
-            float mostEven = evens[0];
-            float mostOdd = odds[0];
-            context.localBarrier();
+            float mostEven = Block.max(context, TornadoMath.max(even, -even));
+            float mostOdd = Block.max(context, TornadoMath.max(odd, -odd));
             packed.set(item / 32 * 4096 + place + pair / 4 * 64 + pair % 4,
                     half(halves, even, mostEven) | (half(halves, odd, mostOdd) << 16));
             if (d == 0) {

@@ -16,10 +16,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class RowKernels {
     /** Threads of a block. */
     public static final int BLOCK = 128;
-    /** Bytes of local memory of {@link #kNorm}. */
-    public static final int NORM_BYTES = 2 * 512 * Float.BYTES;
     /** Threads of a block of {@link #kNorm}: rows are long, and a thread waits for its loads. */
     public static final int NORM_BLOCK = 512;
+    /** Bytes of local memory of {@link #kNorm}. */
+    public static final int NORM_BYTES = 2 * NORM_BLOCK * Float.BYTES;
 
     private RowKernels() {}
 

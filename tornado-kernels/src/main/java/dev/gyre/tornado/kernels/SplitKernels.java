@@ -19,8 +19,8 @@ import uk.ac.manchester.tornado.api.types.arrays.LongArray;
 public final class SplitKernels {
     /** Threads of a block, and numbers that share a scale. */
     public static final int BLOCK = 128;
-    /** Bytes of local memory of {@link #kSplit} and {@link #kSplitGated}. */
-    public static final int LOCAL_BYTES = BLOCK * Float.BYTES;
+    /** Bytes of local memory of kernels that split. */
+    public static final int LOCAL_BYTES = Block.FLOAT_MAX_BYTES;
 
     private static final int MOST_HALF = 2048;
     private static final float MOST = 4194303f;
@@ -64,22 +64,12 @@ public final class SplitKernels {
             IntArray halves,
             IntArray split,
             FloatArray scales) {
-        float[] largest = context.allocateFloatLocalArray(128);
         int thread = context.localIdx;
         int blocks = shape.get(op + 1);
         int items = step.get(shape.get(op)) * blocks;
         for (int item = context.groupIdx; item < items; item += context.globalGroupSizeX / 128) {
             float value = x.get(shape.get(op + 2) + item / blocks * shape.get(op + 3) + item % blocks * 128 + thread);
-            largest[thread] = magnitude(value);
-            context.localBarrier();
-            for (int half = 64; half > 0; half = half / 2) {
-                if (thread < half) {
-                    largest[thread] = TornadoMath.max(largest[thread], largest[thread + half]);
-                }
-                context.localBarrier();
-            }
-            float most = largest[0];
-            context.localBarrier();
+            float most = Block.max(context, magnitude(value));
             split.set(item * 128 + thread, halves(halves, value, most));
             if (thread == 0) {
                 scales.set(item, most / MOST);
@@ -104,22 +94,12 @@ public final class SplitKernels {
             IntArray bytes,
             LongArray split,
             FloatArray scales) {
-        float[] largest = context.allocateFloatLocalArray(128);
         int thread = context.localIdx;
         int blocks = shape.get(op + 1);
         int items = step.get(shape.get(op)) * blocks;
         for (int item = context.groupIdx; item < items; item += context.globalGroupSizeX / 128) {
             float value = x.get(shape.get(op + 2) + item / blocks * shape.get(op + 3) + item % blocks * 128 + thread);
-            largest[thread] = magnitude(value);
-            context.localBarrier();
-            for (int half = 64; half > 0; half = half / 2) {
-                if (thread < half) {
-                    largest[thread] = TornadoMath.max(largest[thread], largest[thread + half]);
-                }
-                context.localBarrier();
-            }
-            float most = largest[0];
-            context.localBarrier();
+            float most = Block.max(context, magnitude(value));
             split.set(item * 128 + thread, three(bytes, value, most));
             if (thread == 0) {
                 scales.set(item, most / MOST_OF_THREE);
@@ -146,7 +126,6 @@ public final class SplitKernels {
             IntArray halves,
             IntArray split,
             FloatArray scales) {
-        float[] largest = context.allocateFloatLocalArray(128);
         int thread = context.localIdx;
         int blocks = shape.get(op + 1);
         int parts = shape.get(op + 2);
@@ -160,16 +139,7 @@ public final class SplitKernels {
                 u += up.get(part * size + item * 128 + thread);
             }
             float value = RowKernels.silu(g) * u;
-            largest[thread] = magnitude(value);
-            context.localBarrier();
-            for (int half = 64; half > 0; half = half / 2) {
-                if (thread < half) {
-                    largest[thread] = TornadoMath.max(largest[thread], largest[thread + half]);
-                }
-                context.localBarrier();
-            }
-            float most = largest[0];
-            context.localBarrier();
+            float most = Block.max(context, magnitude(value));
             split.set(item * 128 + thread, halves(halves, value, most));
             if (thread == 0) {
                 scales.set(item, most / MOST);
