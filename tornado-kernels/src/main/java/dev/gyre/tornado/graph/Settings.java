@@ -11,6 +11,9 @@ public final class Settings {
         // every run of a graph clears a list of this many ints for every array and kernel of it, which nothing uses as long
         // as kernels run one after the other: 32768 of them cost 13 us a kernel, more than most kernels take
         setDefault("tornado.max.events", "64");
+        // what a kernel reads and writes passes through a static field of TornadoSketcher: of two kernels that are looked at
+        // at once, one can get the other's
+        setDefault("tornado.sketcher.threads", "1");
     }
 
     /** How much memory of a device TornadoVM may take, in its words: 4 GB where its user has not said otherwise. */
