@@ -169,6 +169,7 @@ public final class Throughput {
             next[s][0] = random.nextInt(vocabulary);
         }
         ModelRunner.Sink sink = new Greedy(next, vocabulary);
+        meter.ifPresent(DeviceMeter::settle); // a device fills caches when it runs next
         long start = System.nanoTime();
         if (prefill > 0) {
             runner.run(sequences, prompts, ModelRunner.Wanted.LAST, sink);

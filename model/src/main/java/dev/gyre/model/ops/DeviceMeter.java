@@ -8,6 +8,9 @@ public interface DeviceMeter {
     /** Nanoseconds that the host spent in these runs, until the last kernel had ended, and in fetching results. */
     long nanos();
 
+    /** Does what the next step would have to do first to the caches, so that it can be timed by itself. */
+    void settle();
+
     /**
      * Nanoseconds of a run in which no kernel finds a row, the median of {@code times}: of what a step takes, the part
      * that goes to starting its kernels and hearing that they have ended. After a step only.

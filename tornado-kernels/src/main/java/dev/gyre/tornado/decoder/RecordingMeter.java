@@ -23,6 +23,13 @@ record RecordingMeter(Supplier<Recording> recording, Runnable idle) implements D
     }
 
     @Override
+    public void settle() {
+        if (recording.get() != null) {
+            idle.run();
+        }
+    }
+
+    @Override
     public long launchNanos(int times) {
         return LongStream.generate(this::idleNanos).limit(times).sorted().skip(times / 2).findFirst().orElseThrow();
     }

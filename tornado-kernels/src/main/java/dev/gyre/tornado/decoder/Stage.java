@@ -100,10 +100,7 @@ final class Stage implements AutoCloseable {
 
     /** Makes the plan of the graphs. */
     void plan() {
-        plan = new DevicePlan(device, graphs);
-        if (graphs.size() == 1) {
-            plan.captured();
-        }
+        plan = new DevicePlan(device, graphs).captured();
     }
 
     /** Takes over what the stage before has left of so many rows. */

@@ -51,8 +51,9 @@ public final class DevicePlan implements AutoCloseable {
 
     /**
      * Lets the driver replay what the first run of each graph launched (a CUDA graph): a launch then costs microseconds
-     * where TornadoVM takes a hundred. Right only where no graph uses another's arrays; before the first run, and without
-     * effect on other backends, where TornadoVM 5.2 would compute nothing.
+     * where TornadoVM takes a hundred. Before the first run, and without effect on other backends, where TornadoVM 5.2
+     * would compute nothing. Of several graphs it is right only with {@link #runAll}: a graph that takes another's arrays
+     * must be captured after the other has run.
      */
     public DevicePlan captured() {
         if (device.getTornadoVMBackend() == TornadoVMBackendType.CUDA) {

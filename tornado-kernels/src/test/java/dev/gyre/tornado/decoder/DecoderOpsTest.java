@@ -25,6 +25,7 @@ import dev.gyre.model.engine.EngineOptions;
 import dev.gyre.model.generate.GenerationOptions;
 import dev.gyre.model.generate.ModelRunner;
 import dev.gyre.model.generate.Sequence;
+import dev.gyre.model.ops.DeviceMeter;
 import dev.gyre.model.ops.Ops;
 import dev.gyre.model.ops.StepObserver;
 import dev.gyre.model.ops.Tensor;
@@ -318,13 +319,31 @@ class DecoderOpsTest {
                 sequences.add(runner.start());
                 runner.fill(sequences.get(s), 1000, 100L * s);
             }
-            Map<Integer, float[]> logits = new TreeMap<>();
-            int vocabulary = model.config().vocabulary();
-            runner.run(sequences, new int[][] {{7}, {7}, {7}, {7}, {7}}, ModelRunner.Wanted.LAST,
-                    (sequence, position, values, at) ->
-                            logits.put(sequence, Arrays.copyOfRange(values, at, at + vocabulary)));
-            assertEquals(5, logits.values().stream().map(Arrays::toString).distinct().count());
+            assertEquals(5, differentLogits(model, runner, sequences));
+
+            // what is measured is a step alone, also right after more was filled
+            sequences.forEach(runner::end);
+            sequences.clear();
+            for (int s = 0; s < 5; s++) {
+                sequences.add(runner.start());
+                runner.fill(sequences.get(s), 1000, 100L * s + 1);
+            }
+            DeviceMeter meter = model.deviceMeter().orElseThrow();
+            meter.settle();
+            long runs = meter.runs();
+            assertEquals(5, differentLogits(model, runner, sequences));
+            assertEquals(runs + 1, meter.runs());
         }
+    }
+
+    /** How many different rows of logits there are after the same token. */
+    private static long differentLogits(Model model, ModelRunner runner, List<Sequence> sequences) {
+        Map<Integer, float[]> logits = new TreeMap<>();
+        int vocabulary = model.config().vocabulary();
+        runner.run(sequences, new int[][] {{7}, {7}, {7}, {7}, {7}}, ModelRunner.Wanted.LAST,
+                (sequence, position, values, at) ->
+                        logits.put(sequence, Arrays.copyOfRange(values, at, at + vocabulary)));
+        return logits.values().stream().map(Arrays::toString).distinct().count();
     }
 
     @Test
