@@ -26,10 +26,14 @@ public final class Lanes {
     /** The order in which memory holds numbers. */
     public static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
-    private static final VectorShuffle<Float> SWAP8 = swap(8);
-    private static final VectorShuffle<Float> SWAP4 = swap(4);
-    private static final VectorShuffle<Float> SWAP2 = swap(2);
-    private static final VectorShuffle<Float> SWAP1 = swap(1);
+    /** Exchanges lanes that are so far apart; {@link #sum} adds in this order. */
+    public static final VectorShuffle<Float> SWAP8 = swap(8);
+    /** As {@link #SWAP8}. */
+    public static final VectorShuffle<Float> SWAP4 = swap(4);
+    /** As {@link #SWAP8}. */
+    public static final VectorShuffle<Float> SWAP2 = swap(2);
+    /** As {@link #SWAP8}. */
+    public static final VectorShuffle<Float> SWAP1 = swap(1);
 
     private static final float LOG2_E = 1.44269504f;
     private static final float LN2_HIGH = 0.693359375f;

@@ -6,6 +6,7 @@ import dev.gyre.attention.simd.Lanes;
 import java.lang.foreign.MemorySegment;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
 
 /**
  * Dot products of up to eight tokens with two weight rows that are decoded in registers: the tile for processors with 32
@@ -13,8 +14,9 @@ import jdk.incubator.vector.FloatVector;
  * free; so nothing is gained by decoding a block of rows to memory first.
  *
  * <p>Every product sums in the same order as it would alone: lanes along the columns, then the lanes as in
- * {@link Lanes#sum}. The lanes of several tiles are summed together: behind each tile by itself it took twice the time,
- * as it waits for what was stored just before. Belongs to one thread.
+ * {@link Lanes#sum}, but those of two products in one vector, {@code [a's first half + a's second | b's second + b's first]}
+ * and so on, until a vector holds a token's products with 16 rows. Alone each would take four shuffles and be a number that
+ * is stored by itself, half again as much time where rows have 128 columns. Belongs to one thread.
  */
 final class RegisterTile {
     /** Tokens of a tile. */
@@ -26,9 +28,24 @@ final class RegisterTile {
     /** Whether to use it: processors with vectors of 16 floats have the registers. */
     static final boolean FITS = Lanes.COUNT >= 16;
 
-    private static final int LANES = TOKENS * ROWS * Lanes.COUNT;
+    private static final int LANES = TOKENS * Lanes.COUNT;
 
+    /** Of every 16 lanes the last 8, of every 8 the last 4, and so on. */
+    private static final VectorMask<Float> SECOND8 = second(8);
+    private static final VectorMask<Float> SECOND4 = second(4);
+    private static final VectorMask<Float> SECOND2 = second(2);
+    private static final VectorMask<Float> SECOND1 = second(1);
+
+    /** {@code [SLOTS, TOKENS, Lanes.COUNT]}: half of the lanes are a row's, the others the other row's. */
     private final float[] lanes = new float[SLOTS * LANES];
+
+    private static VectorMask<Float> second(int distance) {
+        boolean[] lanes = new boolean[Lanes.COUNT];
+        for (int lane = 0; lane < lanes.length; lane++) {
+            lanes[lane] = (lane & distance) != 0;
+        }
+        return VectorMask.fromArray(Lanes.FLOATS, lanes, 0);
+    }
 
     /**
      * Multiplies {@code count} columns of tokens, {@code stride} apart from {@code x[at]} on, with FP8 codes from elements
@@ -94,22 +111,14 @@ final class RegisterTile {
             a71 = v.fma(w1, a71);
         }
         int to = slot * LANES;
-        a00.intoArray(lanes, to);
-        a01.intoArray(lanes, to + Lanes.COUNT);
-        a10.intoArray(lanes, to + 2 * Lanes.COUNT);
-        a11.intoArray(lanes, to + 3 * Lanes.COUNT);
-        a20.intoArray(lanes, to + 4 * Lanes.COUNT);
-        a21.intoArray(lanes, to + 5 * Lanes.COUNT);
-        a30.intoArray(lanes, to + 6 * Lanes.COUNT);
-        a31.intoArray(lanes, to + 7 * Lanes.COUNT);
-        a40.intoArray(lanes, to + 8 * Lanes.COUNT);
-        a41.intoArray(lanes, to + 9 * Lanes.COUNT);
-        a50.intoArray(lanes, to + 10 * Lanes.COUNT);
-        a51.intoArray(lanes, to + 11 * Lanes.COUNT);
-        a60.intoArray(lanes, to + 12 * Lanes.COUNT);
-        a61.intoArray(lanes, to + 13 * Lanes.COUNT);
-        a70.intoArray(lanes, to + 14 * Lanes.COUNT);
-        a71.intoArray(lanes, to + 15 * Lanes.COUNT);
+        a00.blend(a01, SECOND8).add(a01.blend(a00, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to);
+        a10.blend(a11, SECOND8).add(a11.blend(a10, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + Lanes.COUNT);
+        a20.blend(a21, SECOND8).add(a21.blend(a20, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 2 * Lanes.COUNT);
+        a30.blend(a31, SECOND8).add(a31.blend(a30, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 3 * Lanes.COUNT);
+        a40.blend(a41, SECOND8).add(a41.blend(a40, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 4 * Lanes.COUNT);
+        a50.blend(a51, SECOND8).add(a51.blend(a50, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 5 * Lanes.COUNT);
+        a60.blend(a61, SECOND8).add(a61.blend(a60, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 6 * Lanes.COUNT);
+        a70.blend(a71, SECOND8).add(a71.blend(a70, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 7 * Lanes.COUNT);
     }
 
     /** The same with bf16; the products are what they should be. */
@@ -169,26 +178,40 @@ final class RegisterTile {
             a71 = v.fma(w1, a71);
         }
         int to = slot * LANES;
-        a00.intoArray(lanes, to);
-        a01.intoArray(lanes, to + Lanes.COUNT);
-        a10.intoArray(lanes, to + 2 * Lanes.COUNT);
-        a11.intoArray(lanes, to + 3 * Lanes.COUNT);
-        a20.intoArray(lanes, to + 4 * Lanes.COUNT);
-        a21.intoArray(lanes, to + 5 * Lanes.COUNT);
-        a30.intoArray(lanes, to + 6 * Lanes.COUNT);
-        a31.intoArray(lanes, to + 7 * Lanes.COUNT);
-        a40.intoArray(lanes, to + 8 * Lanes.COUNT);
-        a41.intoArray(lanes, to + 9 * Lanes.COUNT);
-        a50.intoArray(lanes, to + 10 * Lanes.COUNT);
-        a51.intoArray(lanes, to + 11 * Lanes.COUNT);
-        a60.intoArray(lanes, to + 12 * Lanes.COUNT);
-        a61.intoArray(lanes, to + 13 * Lanes.COUNT);
-        a70.intoArray(lanes, to + 14 * Lanes.COUNT);
-        a71.intoArray(lanes, to + 15 * Lanes.COUNT);
+        a00.blend(a01, SECOND8).add(a01.blend(a00, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to);
+        a10.blend(a11, SECOND8).add(a11.blend(a10, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + Lanes.COUNT);
+        a20.blend(a21, SECOND8).add(a21.blend(a20, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 2 * Lanes.COUNT);
+        a30.blend(a31, SECOND8).add(a31.blend(a30, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 3 * Lanes.COUNT);
+        a40.blend(a41, SECOND8).add(a41.blend(a40, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 4 * Lanes.COUNT);
+        a50.blend(a51, SECOND8).add(a51.blend(a50, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 5 * Lanes.COUNT);
+        a60.blend(a61, SECOND8).add(a61.blend(a60, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 6 * Lanes.COUNT);
+        a70.blend(a71, SECOND8).add(a71.blend(a70, SECOND8).rearrange(Lanes.SWAP8)).intoArray(lanes, to + 7 * Lanes.COUNT);
     }
 
-    /** The product of a token, in [0, 8), with a row, 0 or 1: the sum of its lanes. */
-    float product(int slot, int token, int row) {
-        return Lanes.sum(lanes, ((slot * TOKENS + token) * ROWS + row) * Lanes.COUNT);
+    /** Sums the lanes of all slots; what {@link #products} gives is of these. */
+    void sum() {
+        int half = LANES * SLOTS / 2;
+        for (int i = 0; i < half; i += Lanes.COUNT) {
+            FloatVector a = FloatVector.fromArray(Lanes.FLOATS, lanes, i);
+            FloatVector b = FloatVector.fromArray(Lanes.FLOATS, lanes, i + half);
+            a.blend(b, SECOND4).add(b.blend(a, SECOND4).rearrange(Lanes.SWAP4)).intoArray(lanes, i);
+        }
+        half /= 2;
+        for (int i = 0; i < half; i += Lanes.COUNT) {
+            FloatVector a = FloatVector.fromArray(Lanes.FLOATS, lanes, i);
+            FloatVector b = FloatVector.fromArray(Lanes.FLOATS, lanes, i + half);
+            a.blend(b, SECOND2).add(b.blend(a, SECOND2).rearrange(Lanes.SWAP2)).intoArray(lanes, i);
+        }
+        half /= 2;
+        for (int i = 0; i < half; i += Lanes.COUNT) {
+            FloatVector a = FloatVector.fromArray(Lanes.FLOATS, lanes, i);
+            FloatVector b = FloatVector.fromArray(Lanes.FLOATS, lanes, i + half);
+            a.blend(b, SECOND1).add(b.blend(a, SECOND1).rearrange(Lanes.SWAP1)).intoArray(lanes, i);
+        }
+    }
+
+    /** The products of a token, in [0, 8): with the first rows of all slots, then with the second ones. */
+    FloatVector products(int token) {
+        return FloatVector.fromArray(Lanes.FLOATS, lanes, token * Lanes.COUNT);
     }
 }

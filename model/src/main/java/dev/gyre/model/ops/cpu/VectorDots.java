@@ -135,11 +135,20 @@ final class VectorDots {
                 for (int i = 0; i < count; i += GROUP_ROWS) {
                     int rows = Math.min(GROUP_ROWS, count - i);
                     tiles(data, first + piece, stride, group, weight, row + i, rows, piece, width);
+                    registers.sum();
                     for (int t = 0; t < group; t++) {
                         int to = out.row(token + t) + output + i;
+                        FloatVector sums = registers.products(t);
+                        if (rows == GROUP_ROWS && width % Lanes.COUNT == 0) {
+                            FloatVector found = fp8 ? sums.mul(SUM_FACTOR) : sums;
+                            FloatVector whole =
+                                    piece == 0 ? found : FloatVector.fromArray(Lanes.FLOATS, out.data(), to).add(found);
+                            whole.intoArray(out.data(), to);
+                            continue;
+                        }
+                        sums.intoArray(lanes, 0);
                         for (int r = 0; r < rows; r++) {
-                            float sum = registers.product(r / RegisterTile.ROWS, t, r % RegisterTile.ROWS);
-                            finish(sum, data, first + t * stride, weight, row + i + r, piece, piece + width, out.data(),
+                            finish(lanes[r], data, first + t * stride, weight, row + i + r, piece, piece + width, out.data(),
                                     to + r);
                         }
                     }
@@ -152,10 +161,9 @@ final class VectorDots {
     private void tiles(
             float[] x, int at, int stride, int tokens, Weight weight, int row, int count, int piece, int width) {
         boolean fp8 = weight.dtype() == DType.F8_E4M3;
-        for (int i = 0; i < count; i += RegisterTile.ROWS) {
-            long row0 = (row + i) * (long) weight.columns() + piece;
-            long row1 = i + 1 < count ? row0 + weight.columns() : row0;
-            int slot = i / RegisterTile.ROWS;
+        for (int slot = 0; slot < Math.min(count, RegisterTile.SLOTS); slot++) {
+            long row0 = (row + slot) * (long) weight.columns() + piece;
+            long row1 = row0 + (slot + RegisterTile.SLOTS < count ? RegisterTile.SLOTS * (long) weight.columns() : 0);
             if (fp8) {
                 registers.fp8(slot, x, at, stride, tokens, weight.data(), row0, row1, width);
             } else {

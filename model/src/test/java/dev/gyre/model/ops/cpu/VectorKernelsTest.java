@@ -287,7 +287,7 @@ class VectorKernelsTest {
             HostTensor expected = output(40, 2 * 576);
             reference.absorb(40, q, kvB, shape, expected);
             assertClose(expected, many, 40, "absorb with a scale of " + special);
-            for (int rows = 1; rows <= 3; rows++) {
+            for (int rows = 1; rows <= 7; rows++) {
                 HostTensor few = output(rows, 2 * 576);
                 vector.absorb(rows, part(q, 7), kvB, shape, few);
                 for (int row = 0; row < rows; row++) {
