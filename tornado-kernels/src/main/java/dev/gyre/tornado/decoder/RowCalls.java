@@ -99,8 +99,7 @@ final class RowCalls {
             int xColumns, int outColumns, int weightRows, int firstRow) {
         WeightPool.Place on = weights().place(List.of(weight));
         TensorProducts.Groups all = new TensorProducts.Groups(groups, outputs, xColumns, weightRows, firstRow);
-        if (tensor != null && TensorProducts.serves(on, all)
-                && TensorProducts.pays(on, all)) {
+        if (tensor != null && TensorProducts.serves(on, all) && TensorProducts.pays(on, all)) {
             tensor.product(name, place, x, on, all, out);
             tensor.changed(out);
             return;

@@ -22,8 +22,10 @@ final class VectorAbsorb implements WorkerPool.Task {
     private static final int COLUMNS = 128;
     /** Columns that are summed in registers together. */
     private static final int STRIP = 4 * Lanes.COUNT;
-    /** Up to so many tokens decoding in registers takes less time; for four at a time it always does. */
-    private static final int FEW = 32;
+    /** Tokens for which FP8 is decoded in registers: with 32 of them four, also for one; with 16 four take twice as long. */
+    private static final int TOKENS = RegisterTile.FITS ? 4 : 2;
+    /** Up to so many tokens decoding in registers takes less time than to scratch: with 32 of them always. */
+    private static final int FEW = RegisterTile.FITS ? Integer.MAX_VALUE : 10;
 
     private final WorkerPool pool;
     /** By worker, {@code [nope, COLUMNS]}: a decoded block. */
@@ -62,13 +64,12 @@ final class VectorAbsorb implements WorkerPool.Task {
         int weightRow = head * (shape.nope() + shape.value());
         int query = head * (shape.nope() + shape.rope());
         int target = head * (shape.latent() + shape.rope());
-        if ((RegisterTile.FITS || rows <= FEW) && decodesInRegisters(weightRow, from, count)) {
+        if (rows <= FEW && decodesInRegisters(weightRow, from, count)) {
             for (int c = 0; c < count; c += STRIP) {
                 float[] scales = factors(weightRow, from + c, worker);
                 int to = target + from + c;
-                int group = RegisterTile.FITS ? 4 : 2;
-                for (int row = 0; row < rows; row += group) {
-                    if (RegisterTile.FITS) {
+                for (int row = 0; row < rows; row += TOKENS) {
+                    if (TOKENS == 4) {
                         combineFourFp8(row, query, weightRow, from + c, scales, to);
                     } else {
                         combineTwoFp8(row, query, weightRow, from + c, scales, to);
@@ -181,7 +182,7 @@ final class VectorAbsorb implements WorkerPool.Task {
         a13.intoArray(target, to1 + 3 * Lanes.COUNT);
     }
 
-    /** The same for up to four tokens, in 16 sums, for processors with 32 vector registers; faster also for one token. */
+    /** The same for up to four tokens. */
     private void combineFourFp8(int first, int query, int row, int column, float[] scales, int to) {
         float[] x = q.data();
         MemorySegment data = weight.data();

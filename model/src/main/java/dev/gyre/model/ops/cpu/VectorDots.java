@@ -137,27 +137,15 @@ final class VectorDots {
                     tiles(data, first + piece, stride, group, weight, row + i, rows, piece, width);
                     registers.sum();
                     for (int t = 0; t < group; t++) {
-                        int to = out.row(token + t) + output + i;
-                        FloatVector sums = registers.products(t);
-                        if (rows == GROUP_ROWS && width % Lanes.COUNT == 0) {
-                            FloatVector found = fp8 ? sums.mul(SUM_FACTOR) : sums;
-                            FloatVector whole =
-                                    piece == 0 ? found : FloatVector.fromArray(Lanes.FLOATS, out.data(), to).add(found);
-                            whole.intoArray(out.data(), to);
-                            continue;
-                        }
-                        sums.intoArray(lanes, 0);
-                        for (int r = 0; r < rows; r++) {
-                            finish(lanes[r], data, first + t * stride, weight, row + i + r, piece, piece + width, out.data(),
-                                    to + r);
-                        }
+                        finishToken(t, rows, data, first + t * stride, weight, row + i, piece, piece + width, out.data(),
+                                out.row(token + t) + output + i);
                     }
                 }
             }
         }
     }
 
-    /** Products of some tokens with {@code width} columns from {@code piece} on of {@code count} rows, a tile a slot. */
+    /** Products of some tokens with {@code width} columns from {@code piece} on of {@code count} rows: those of a tile are SLOTS apart. */
     private void tiles(
             float[] x, int at, int stride, int tokens, Weight weight, int row, int count, int piece, int width) {
         boolean fp8 = weight.dtype() == DType.F8_E4M3;
@@ -323,6 +311,22 @@ final class VectorDots {
         for (int i = 0; i < count; i++) {
             finish(Lanes.sum(lanes, i * Lanes.COUNT), x, at, weight, row + i, from, to, out, output + i);
         }
+    }
+
+    /** Finishes a token's products with {@code count} rows of a group: at once where it is whole and no column is left. */
+    private void finishToken(
+            int token, int count, float[] x, int at, Weight weight, int row, int from, int to, float[] out, int output) {
+        FloatVector sums = registers.products(token);
+        if (count < GROUP_ROWS || (to - from) % Lanes.COUNT != 0) {
+            sums.intoArray(lanes, 0);
+            for (int i = 0; i < count; i++) {
+                finish(lanes[i], x, at, weight, row + i, from, to, out, output + i);
+            }
+            return;
+        }
+        FloatVector found = weight.dtype() == DType.F8_E4M3 ? sums.mul(SUM_FACTOR) : sums;
+        FloatVector whole = from == 0 ? found : FloatVector.fromArray(Lanes.FLOATS, out, output).add(found);
+        whole.intoArray(out, output);
     }
 
     /**

@@ -175,6 +175,8 @@ class VectorKernelsTest {
         for (Weight weight : List.of(
                 weight(DType.BF16, 100, longRow),
                 weight(DType.F8_E4M3, 100, longRow),
+                weight(DType.BF16, 100, VectorDots.PIECE + 128), // whole vectors in the second piece
+                weight(DType.F8_E4M3, 100, VectorDots.PIECE + 128),
                 fp8(70, 300, 128, new float[] {0.25f, 2f, 0x1p-9f}),
                 fp8(70, 300, 128, new float[] {0.25f, 0x1p12f, 3e-3f}),
                 fp8(70, 300, 20, normal(4 * 15)))) {
